@@ -1,0 +1,39 @@
+/* Every maximum of the program, with its reason. A limit that is reached is an outcome that the trace shows. */
+#ifndef CF_BASE_LIMITS_H
+#define CF_BASE_LIMITS_H
+
+#define KIB 1024ull
+#define MIB (1024ull * KIB)
+
+/* One HTTP head: servers refuse more than 8-64 KiB; agents send large cookies and beta lists. */
+#define LIMIT_HTTP_HEAD (256 * KIB)
+/* Header fields of one head. */
+#define LIMIT_HTTP_FIELDS 256
+/* One decoded body. Providers cap requests at 32-50 MB; the rest is counted as a truncated body. */
+#define LIMIT_BODY (64 * MIB)
+/* Output of a content decoder per input byte beyond the first MiB: gzip cannot exceed 1032:1. A bomb ends here. */
+#define LIMIT_DECODE_RATIO 1100
+/* One SSE event or one JSON line: the terminal event of a Responses stream repeats the whole answer. */
+#define LIMIT_FRAME (32 * MIB)
+/* Pieces of one streamed answer: a 128k-token answer has one piece a token. */
+#define LIMIT_FRAMES 400000
+/* Exchanges pipelined on one connection that still wait for an answer. */
+#define LIMIT_PIPELINE 1024
+/* Out-of-order bytes held for one stream. */
+#define LIMIT_REORDER (4 * MIB)
+/* Nesting of JSON from the wire: deeper text is opaque. */
+#define LIMIT_JSON_DEPTH 512
+/* Connections followed at once; beyond it new ones are counted, not decoded. */
+#define LIMIT_CONNS 65536
+/* Bytes queued between draining the ring and parsing. */
+#define LIMIT_QUEUE (256 * MIB)
+/* All the bytes that unfinished exchanges may hold together. */
+#define LIMIT_EXCHANGES_TOTAL (1024 * MIB)
+/* Arguments of one exec, as the kernel copies them. */
+#define LIMIT_ARGV (4 * KIB)
+/* Messages of one conversation remembered for matching (hashes only). */
+#define LIMIT_HISTORY 65536
+/* Runs open at the same time. */
+#define LIMIT_RUNS 4096
+
+#endif
