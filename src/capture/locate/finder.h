@@ -1,0 +1,36 @@
+/* What the finders of the locate room share: one row per finder, in order of trust. */
+#ifndef CF_LOCATE_FINDER_H
+#define CF_LOCATE_FINDER_H
+
+#include "capture/locate.h"
+#include "capture/locate/elf.h"
+
+#define FINDER_ANY_MACHINE 0
+
+/*
+ * A finder adds the libraries it recognises to out: with sites, or with a reason. It returns 0
+ * also when it found nothing; -errno only when the file could not be read.
+ */
+struct finder {
+	const char *method;
+	uint16_t machine; /* e_machine, or FINDER_ANY_MACHINE */
+	int (*find)(struct elf *e, const char *method, struct locate_result *out);
+};
+
+extern const struct finder finder_symbols, finder_debug_file;
+
+/* The library of that family, made when it is not there yet; NULL when the table is full. */
+struct locate_lib *result_lib(struct locate_result *out, enum tls_family family,
+			      const char *method);
+/* Has an earlier, more trusted finder already located this family? */
+bool result_has(const struct locate_result *out, enum tls_family family);
+/* A function by its address; false when it is not code of this file or the table is full. */
+bool lib_add_va(const struct elf *e, struct locate_lib *lib, enum tls_func func, uint64_t va);
+bool lib_has(const struct locate_lib *lib, enum tls_func func);
+void lib_reason(struct locate_lib *lib, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Fills entry_off and ret_off of a site from the code at func_off. */
+void prologue_slide(const struct elf *e, struct locate_site *site);
+
+#endif
