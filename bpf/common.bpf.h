@@ -1,0 +1,169 @@
+/* Maps, the target filter, reserving and submitting: what every program shares. */
+#ifndef CF_COMMON_BPF_H
+#define CF_COMMON_BPF_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "event.h"
+#include "probe.h"
+
+/* The maps live in maps.bpf.c; the static linker joins the others to them. */
+#ifndef MAP
+#define MAP extern
+#endif
+
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 << 20); /* set at load */
+} ring SEC(".maps");
+
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} control SEC(".maps");
+
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, struct cf_target);
+} targets SEC(".maps");
+
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CF_CNT_MAX);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} next_id SEC(".maps");
+
+/* TLS objects by process and pointer. */
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct cf_tls_key);
+	__type(value, struct cf_object);
+} tls_objects SEC(".maps");
+
+/* Sockets by their struct sock. */
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct cf_object);
+} sockets SEC(".maps");
+
+/* Objects whose close record found no room in the ring: capture reads their last positions. By stream id. */
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct cf_object);
+} closed SEC(".maps");
+
+/* What observe decided about a socket: in stream -> enum cf_mode. */
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, u8);
+} modes SEC(".maps");
+
+/* The TLS call that a thread is in, one for each direction: calls nest. Key: tid << 1 | written. */
+struct tls_call {
+	u64 object;
+	u64 data;
+	u64 count; /* where *_ex puts the number of bytes */
+	u64 began_ns;
+	u32 library;
+	u32 call;
+};
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct tls_call);
+} tls_calls SEC(".maps");
+
+/* The TLS socket that a thread read last, and the TLS object it wrote last: a memory BIO's socket is next to it. */
+struct neighbour {
+	u64 read_socket;
+	u64 written_object;
+};
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, struct neighbour);
+} neighbours SEC(".maps");
+
+extern const volatile u64 wake_at;      /* bytes waiting in the ring at which the reader is woken */
+extern const volatile u64 sample_limit; /* bytes of a socket that nobody has decided about */
+extern const volatile u32 own_pid;      /* the capture and observe processes are never targets */
+
+static __always_inline void count(u32 what, u64 n)
+{
+	u64 *c = bpf_map_lookup_elem(&counters, &what);
+
+	if (c)
+		*c += n;
+}
+
+static __always_inline u64 new_ids(void)
+{
+	u32 zero = 0;
+	u64 *next = bpf_map_lookup_elem(&next_id, &zero);
+
+	/* Pairs from 2 on: in is even, out is odd, 0 means none. */
+	return next ? __sync_fetch_and_add(next, 2) + 2 : 0;
+}
+
+/* The target that runs here, or NULL. A process id alone is not enough: it may have been given away again. */
+static __always_inline struct cf_target *current_target(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct cf_target *t = bpf_map_lookup_elem(&targets, &tgid);
+
+	if (!t)
+		return NULL;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, group_leader, start_boottime) == t->start_ns ? t : NULL;
+}
+
+static __always_inline void fill_header(struct cf_event *h, u16 kind, u32 size, u64 start_ns)
+{
+	u64 id = bpf_get_current_pid_tgid();
+
+	h->size = size;
+	h->kind = kind;
+	h->flags = 0;
+	h->ts_ns = bpf_ktime_get_boot_ns();
+	h->pid = id >> 32;
+	h->tid = (u32)id;
+	h->start_ns = start_ns;
+}
+
+static __always_inline u64 wake_flags(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void submit(void *record, u64 bytes)
+{
+	count(CF_CNT_EVENTS, 1);
+	if (bytes)
+		count(CF_CNT_BYTES, bytes);
+	bpf_ringbuf_submit(record, wake_flags());
+}
+
+#endif

@@ -1,0 +1,358 @@
+/*
+ * Bytes at sockets. Every inet and unix socket of a target that moves bytes is counted; what it carries enters the ring
+ * only while it is plaintext that somebody may decode: a socket whose first bytes are a TLS record is counted only.
+ */
+#include "data.bpf.h"
+#include "syscall.bpf.h"
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define MSG_PEEK 2
+#define MSG_ERRQUEUE 0x2000
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define TCP_CLOSE 7
+#define MAX_IOV 64 /* of one call; more are a counted gap */
+
+struct transfer {
+	struct cf_object *o;
+	struct cf_target *t;
+	struct iovec *iov;
+	u64 left;
+	bool written;
+};
+
+static __always_inline struct sock *socket_of(u32 fd, u64 *inode)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file *file = NULL;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	struct file **slot = BPF_CORE_READ(table, fd) + fd;
+	if (bpf_probe_read_kernel(&file, sizeof(file), slot) || !file)
+		return NULL;
+	struct inode *node = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(node, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	*inode = BPF_CORE_READ(node, i_ino);
+	struct socket *s = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(s, sk);
+}
+
+static __always_inline void fill_addresses(struct cf_open *e, struct sock *sk)
+{
+	e->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	e->protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (e->family == AF_INET) {
+		u32 a = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), b = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+		__builtin_memcpy(e->local_addr, &a, 4);
+		__builtin_memcpy(e->peer_addr, &b, 4);
+	} else if (e->family == AF_INET6) {
+		struct in6_addr a, b;
+		BPF_CORE_READ_INTO(&a, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&b, sk, __sk_common.skc_v6_daddr);
+		__builtin_memcpy(e->local_addr, &a, 16);
+		__builtin_memcpy(e->peer_addr, &b, 16);
+	}
+	if (e->family != AF_UNIX) {
+		e->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		e->peer_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	}
+}
+
+static __always_inline void put_open(struct cf_object *o, struct sock *sk, u32 fd, u64 start_ns)
+{
+	struct cf_open *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+
+	if (!e) {
+		count(CF_CNT_LOST_RING, 1);
+		return;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	fill_header(&e->h, CF_EV_OPEN, sizeof(*e), start_ns);
+	e->in = o->in;
+	e->out = o->out;
+	e->object = (u64)sk;
+	e->inode = o->inode;
+	e->fd = fd;
+	e->layer = CF_LAYER_SOCKET;
+	e->mode = o->mode;
+	e->tls = o->tls;
+	fill_addresses(e, sk);
+	submit(e, 0);
+}
+
+static __always_inline bool wanted_family(struct sock *sk, u8 *mode)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+		return false;
+	*mode = BPF_CORE_READ(sk, sk_type) == SOCK_STREAM ? CF_MODE_SAMPLE : CF_MODE_COUNT;
+	return true;
+}
+
+static __always_inline struct cf_object *socket_object(u32 fd, struct cf_target *t, bool *fresh, struct sock **out)
+{
+	struct cf_object first = { .start_ns = t->start_ns, .pid = bpf_get_current_pid_tgid() >> 32 };
+	struct sock *sk = socket_of(fd, &first.inode);
+	u64 key = (u64)sk;
+
+	*out = sk;
+	if (!sk)
+		return NULL;
+	struct cf_object *o = bpf_map_lookup_elem(&sockets, &key);
+	if (o && o->inode == first.inode)
+		return o;
+	if (o) {
+		put_close(o, CF_CLOSE_REUSED, o->start_ns);
+		bpf_map_delete_elem(&sockets, &key);
+	}
+	if (!wanted_family(sk, &first.mode))
+		return NULL;
+	first.in = new_ids();
+	first.out = first.in + 1;
+	first.socket = key;
+	if (bpf_map_update_elem(&sockets, &key, &first, BPF_NOEXIST)) {
+		count(CF_CNT_LOST_MAP, 1);
+		return NULL;
+	}
+	*fresh = true;
+	return bpf_map_lookup_elem(&sockets, &key);
+}
+
+/* A TLS record: content type 20-23, version 3.x. Read mid-stream it may not begin here; the other direction tells then. */
+static __always_inline bool looks_tls(const void *data, u64 len)
+{
+	u8 b[3] = { 0 };
+
+	if (len < 3 || bpf_probe_read_user(b, sizeof(b), data))
+		return false;
+	return b[0] >= 20 && b[0] <= 23 && b[1] == 3 && b[2] <= 4;
+}
+
+static __always_inline void bind_tls(struct cf_object *o, struct cf_target *t, bool written)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	u64 key = (u64)tid << 1 | written;
+	struct tls_call *c = bpf_map_lookup_elem(&tls_calls, &key);
+	struct cf_object *plain;
+
+	if (c) { /* inside a TLS call of the same direction: certain */
+		struct cf_tls_key name = { c->object, o->pid, 0 };
+		name.pid = bpf_get_current_pid_tgid() >> 32;
+		o->tls = 1;
+		o->mode = CF_MODE_COUNT;
+		plain = bpf_map_lookup_elem(&tls_objects, &name);
+		if (plain && plain->socket != o->in) {
+			plain->socket = o->in;
+			put_bind(plain->in, o->in, CF_BIND_NESTED, t->start_ns);
+		}
+		return;
+	}
+	if (!o->tls)
+		return;
+	struct neighbour *n = bpf_map_lookup_elem(&neighbours, &tid);
+	if (!n) {
+		struct neighbour first = { .read_socket = written ? 0 : o->in };
+		bpf_map_update_elem(&neighbours, &tid, &first, BPF_ANY);
+	} else if (!written) {
+		n->read_socket = o->in;
+	} else if (n->written_object) {
+		put_bind(n->written_object, o->in, CF_BIND_ADJACENT, t->start_ns);
+		n->written_object = 0;
+	}
+}
+
+/* Looks at the first bytes of each direction once. true when the object has to be told again. */
+static __always_inline bool judge(struct cf_object *o, const void *data, u64 len, bool written)
+{
+	u8 bit = written ? 2 : 1;
+
+	if (o->looked & bit || o->mode == CF_MODE_COUNT)
+		return false;
+	o->looked |= bit;
+	if (!looks_tls(data, len))
+		return false;
+	o->tls = 1;
+	o->mode = CF_MODE_COUNT;
+	return true;
+}
+
+static __always_inline bool wants_bytes(struct cf_object *o, u64 at)
+{
+	if (o->mode == CF_MODE_SAMPLE) {
+		u64 id = o->in;
+		u8 *mode = bpf_map_lookup_elem(&modes, &id);
+		if (mode && *mode)
+			o->mode = *mode;
+	}
+	return o->mode == CF_MODE_FULL || (o->mode == CF_MODE_SAMPLE && at < sample_limit);
+}
+
+static __always_inline void move(struct cf_object *o, struct cf_target *t, const void *data, u64 len, bool written)
+{
+	u64 at = __sync_fetch_and_add(written ? &o->out_pos : &o->in_pos, len);
+
+	if (wants_bytes(o, at))
+		put_data(written ? o->out : o->in, at, bpf_ktime_get_boot_ns(), t->start_ns, data, len);
+}
+
+static long move_iov(u32 index, void *ctx)
+{
+	struct transfer *m = ctx;
+	struct iovec v;
+
+	if (!m->left || !m->o || !m->t || bpf_probe_read_user(&v, sizeof(v), m->iov + index))
+		return 1;
+	u64 len = v.iov_len < m->left ? v.iov_len : m->left;
+	if (!len)
+		return 0;
+	m->left -= len;
+	u64 at = __sync_fetch_and_add(m->written ? &m->o->out_pos : &m->o->in_pos, len);
+	if (wants_bytes(m->o, at))
+		put_data(m->written ? m->o->out : m->o->in, at, bpf_ktime_get_boot_ns(), m->t->start_ns, v.iov_base, len);
+	return 0;
+}
+
+static __always_inline void move_vector(struct cf_object *o, struct cf_target *t, struct iovec *iov, u64 n, u64 len,
+					bool written)
+{
+	struct transfer m = { o, t, iov, len, written };
+
+	bpf_loop(n < MAX_IOV ? n : MAX_IOV, move_iov, &m, 0);
+	if (m.left) { /* the position moves on; the reader sees the gap */
+		count(CF_CNT_LOST_CLAMP, 1);
+		count(CF_CNT_LOST_CLAMP_BYTES, m.left);
+		__sync_fetch_and_add(written ? &o->out_pos : &o->in_pos, m.left);
+	}
+}
+
+static __always_inline void ended(struct cf_object *o, u64 start_ns)
+{
+	if (o->eof)
+		return;
+	o->eof = 1;
+	struct cf_close *c = bpf_ringbuf_reserve(&ring, sizeof(*c), 0);
+	if (!c) {
+		count(CF_CNT_LOST_RING, 1);
+		return;
+	}
+	fill_header(&c->h, CF_EV_CLOSE, sizeof(*c), start_ns);
+	c->in = o->in;
+	c->out = 0;
+	c->in_pos = o->in_pos;
+	c->out_pos = 0;
+	c->why = CF_CLOSE_EOF;
+	c->pad = 0;
+	submit(c, 0);
+}
+
+struct io {
+	bool written;
+	bool vector;
+	const void *data; /* bytes, or the array of iovec */
+	u64 n;            /* of iovec, or the room of the buffer */
+};
+
+static __always_inline bool describe(struct pt_regs *regs, u64 nr, struct io *io)
+{
+	struct user_msghdr msg;
+
+	io->data = (void *)SYSCALL_ARG2(regs);
+	io->n = SYSCALL_ARG3(regs);
+	io->written = nr == NR_write || nr == NR_writev || nr == NR_sendto || nr == NR_sendmsg;
+	io->vector = nr == NR_readv || nr == NR_writev || nr == NR_sendmsg || nr == NR_recvmsg;
+	if (nr == NR_recvfrom && SYSCALL_ARG4(regs) & (MSG_PEEK | MSG_ERRQUEUE))
+		return false;
+	if (nr == NR_recvmsg && SYSCALL_ARG3(regs) & (MSG_PEEK | MSG_ERRQUEUE))
+		return false;
+	if (nr == NR_sendmsg || nr == NR_recvmsg) {
+		if (bpf_probe_read_user(&msg, sizeof(msg), io->data))
+			return false;
+		io->data = msg.msg_iov;
+		io->n = msg.msg_iovlen;
+	}
+	return true;
+}
+
+static __always_inline int on_transfer(struct pt_regs *regs, u64 nr, long ret, struct cf_target *t)
+{
+	struct io io = { 0 };
+	struct iovec first;
+	struct sock *sk;
+	bool fresh = false;
+	u32 fd = SYSCALL_ARG1(regs);
+
+	if (!describe(regs, nr, &io))
+		return 0;
+	struct cf_object *o = socket_object(fd, t, &fresh, &sk);
+	if (!o)
+		return 0;
+	if (ret == 0) {
+		if (!io.written && io.n)
+			ended(o, t->start_ns);
+		return 0;
+	}
+	const void *bytes = io.data;
+	u64 len = ret;
+	if (io.vector) {
+		if (bpf_probe_read_user(&first, sizeof(first), io.data))
+			return 0;
+		bytes = first.iov_base;
+		len = first.iov_len < len ? first.iov_len : len;
+	}
+	bool told = judge(o, bytes, len, io.written);
+	u8 before = o->tls;
+	bind_tls(o, t, io.written);
+	if (fresh || told || before != o->tls)
+		put_open(o, sk, fd, t->start_ns);
+	if (io.vector)
+		move_vector(o, t, (struct iovec *)io.data, io.n, ret, io.written);
+	else
+		move(o, t, bytes, ret, io.written);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(net_syscall, struct pt_regs *regs, long ret)
+{
+	u64 nr = SYSCALL_NR(regs);
+
+	if (ret < 0)
+		return 0;
+	switch (nr) {
+	case NR_read:
+	case NR_write:
+	case NR_readv:
+	case NR_writev:
+	case NR_sendto:
+	case NR_recvfrom:
+	case NR_sendmsg:
+	case NR_recvmsg:
+		break;
+	default:
+		return 0;
+	}
+	struct cf_target *t = current_target();
+	return t ? on_transfer(regs, nr, ret, t) : 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(net_closed, struct sock *sk, int before, int after)
+{
+	u64 key = (u64)sk;
+
+	if (after != TCP_CLOSE)
+		return 0;
+	struct cf_object *o = bpf_map_lookup_elem(&sockets, &key);
+	if (!o)
+		return 0;
+	put_close(o, CF_CLOSE_FREED, o->start_ns);
+	bpf_map_delete_elem(&sockets, &key);
+	return 0;
+}
