@@ -260,12 +260,11 @@ const struct elf_sec *elf_section(const struct elf *e, const char *name)
 	return NULL;
 }
 
-void elf_soname(const struct elf *e, char *buf, size_t cap)
+/* The value of a dynamic tag; 0 when absent. */
+static uint64_t dynamic(const struct elf *e, int64_t tag)
 {
-	uint64_t strtab = 0, soname = 0, off;
 	uint64_t n = e->dyn_size / sizeof(Elf64_Dyn);
 
-	buf[0] = '\0';
 	if (n > ELF_MAX_DYNAMIC)
 		n = ELF_MAX_DYNAMIC;
 	for (uint64_t i = 0; i < n; i++) {
@@ -273,13 +272,59 @@ void elf_soname(const struct elf *e, char *buf, size_t cap)
 
 		if (elf_read(e, e->dyn_off + i * sizeof(d), &d, sizeof(d)) || d.d_tag == DT_NULL)
 			break;
-		if (d.d_tag == DT_STRTAB)
-			strtab = d.d_un.d_ptr;
-		else if (d.d_tag == DT_SONAME)
-			soname = d.d_un.d_val;
+		if (d.d_tag == tag)
+			return d.d_un.d_val;
 	}
+	return 0;
+}
+
+void elf_soname(const struct elf *e, char *buf, size_t cap)
+{
+	uint64_t strtab = dynamic(e, DT_STRTAB), soname = dynamic(e, DT_SONAME), off;
+
+	buf[0] = '\0';
 	if (strtab && soname && elf_va_to_off(e, strtab, &off))
 		elf_string(e, off + soname, buf, cap);
+}
+
+uint32_t elf_relative(const struct elf *e)
+{
+	return e->machine == EM_AARCH64 ? R_AARCH64_RELATIVE : R_X86_64_RELATIVE;
+}
+
+struct rela_pass {
+	int (*on_rela)(void *arg, const Elf64_Rela *r);
+	void *arg;
+};
+
+static int rela_window(void *arg, const uint8_t *buf, size_t own, size_t avail, uint64_t at)
+{
+	struct rela_pass *p = arg;
+
+	(void)avail;
+	(void)at;
+	for (size_t i = 0; i + sizeof(Elf64_Rela) <= own; i += sizeof(Elf64_Rela)) {
+		Elf64_Rela r;
+		int err;
+
+		memcpy(&r, buf + i, sizeof(r));
+		err = p->on_rela(p->arg, &r);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int elf_rela(struct elf *e, int (*on_rela)(void *arg, const Elf64_Rela *r), void *arg)
+{
+	uint64_t va = dynamic(e, DT_RELA), size = dynamic(e, DT_RELASZ), off;
+	struct rela_pass pass = { on_rela, arg };
+
+	if (!va || !elf_va_to_off(e, va, &off))
+		return 0;
+	if (size > ELF_MAX_RELA)
+		size = ELF_MAX_RELA;
+	return elf_scan_items(e, off, size, sizeof(Elf64_Rela), rela_window, &pass);
 }
 
 int elf_scan(struct elf *e, uint64_t off, uint64_t len, elf_scan_fn scan, void *arg)
@@ -307,4 +352,15 @@ int elf_scan(struct elf *e, uint64_t off, uint64_t len, elf_scan_fn scan, void *
 		len -= own;
 	}
 	return 0;
+}
+
+int elf_scan_items(struct elf *e, uint64_t off, uint64_t len, size_t item, elf_scan_fn scan,
+		   void *arg)
+{
+	const uint64_t piece = ELF_WINDOW / item * item;
+	int err = 0;
+
+	for (uint64_t done = 0; done < len && off + done < e->size && !err; done += piece)
+		err = elf_scan(e, off + done, len - done < piece ? len - done : piece, scan, arg);
+	return err;
 }

@@ -13,6 +13,7 @@ enum {
 	ELF_MAX_PHDRS = 256,	 /* program headers looked at */
 	ELF_MAX_SECS = 1024,	 /* section headers looked at; executables have 20-60 */
 	ELF_MAX_NOTES = 64 << 10, /* bytes of one note segment */
+	ELF_MAX_RELA = 64 << 20, /* bytes of relocations; 20 MB in a 400 MB executable */
 	ELF_MAX_DYNAMIC = 4096,	 /* entries of the dynamic section */
 	ELF_WINDOW = 1 << 20,	 /* bytes of a file held at once while scanning */
 	ELF_AHEAD = 4096,	 /* bytes a scanner may look past the positions it owns */
@@ -62,6 +63,11 @@ int elf_string(const struct elf *e, uint64_t off, char *buf, size_t cap);
 /* DT_SONAME, or an empty string. */
 void elf_soname(const struct elf *e, char *buf, size_t cap);
 
+/* Calls on_rela for each relocation of the RELA table the dynamic section names. */
+int elf_rela(struct elf *e, int (*on_rela)(void *arg, const Elf64_Rela *r), void *arg);
+/* The relocation type that means "base + addend" on this machine. */
+uint32_t elf_relative(const struct elf *e);
+
 /*
  * Calls scan over [off, off + len) window by window. The callee owns match starts in buf[0..own)
  * and may look at buf[0..avail); at is the file offset of buf[0]. A nonzero return stops and is
@@ -69,6 +75,9 @@ void elf_soname(const struct elf *e, char *buf, size_t cap);
  */
 typedef int (*elf_scan_fn)(void *arg, const uint8_t *buf, size_t own, size_t avail, uint64_t at);
 int elf_scan(struct elf *e, uint64_t off, uint64_t len, elf_scan_fn scan, void *arg);
+/* The same over a table of items: no window cuts one. */
+int elf_scan_items(struct elf *e, uint64_t off, uint64_t len, size_t item, elf_scan_fn scan,
+		   void *arg);
 
 static inline uint16_t le16(const uint8_t *p)
 {

@@ -17,7 +17,7 @@ struct finder {
 	int (*find)(struct elf *e, const char *method, struct locate_result *out);
 };
 
-extern const struct finder finder_symbols, finder_debug_file;
+extern const struct finder finder_symbols, finder_debug_file, finder_pclntab, finder_recipes;
 
 /* The library of that family, made when it is not there yet; NULL when the table is full. */
 struct locate_lib *result_lib(struct locate_result *out, enum tls_family family,
@@ -32,5 +32,8 @@ void lib_reason(struct locate_lib *lib, const char *fmt, ...)
 
 /* Fills entry_off and ret_off of a site from the code at func_off. */
 void prologue_slide(const struct elf *e, struct locate_site *site);
+/* The same for a Go function: the probe goes behind the stack check, which runs again after the
+ * stack has grown, and there is no return probe. false when there is no such check. */
+bool prologue_slide_go(const struct elf *e, struct locate_site *site);
 
 #endif

@@ -9,6 +9,8 @@
 static const struct finder *const finders[] = {
 	&finder_symbols,
 	&finder_debug_file,
+	&finder_pclntab,
+	&finder_recipes,
 };
 
 struct locate_lib *result_lib(struct locate_result *out, enum tls_family family,

@@ -118,22 +118,19 @@ static void take_symbol(struct sym_pass *p, const Elf64_Sym *s)
 static int scan_symbols(void *arg, const uint8_t *buf, size_t own, size_t avail, uint64_t at)
 {
 	(void)at;
-	/* windows are a power of two and a symbol is 24 bytes: one may straddle two windows, so
-	 * the pass is cut into multiples of 24 by the caller */
+	(void)avail;
 	for (size_t i = 0; i + sizeof(Elf64_Sym) <= own; i += sizeof(Elf64_Sym)) {
 		Elf64_Sym s;
 
 		memcpy(&s, buf + i, sizeof(s));
 		take_symbol(arg, &s);
 	}
-	(void)avail;
 	return 0;
 }
 
 static int read_table(struct elf *e, const struct elf_sec *syms, const struct elf_sec *strs,
 		      struct answers *a)
 {
-	const uint64_t piece = ELF_WINDOW / sizeof(Elf64_Sym) * sizeof(Elf64_Sym);
 	struct names n = { .base = strs->off };
 	struct sym_pass pass = { &n, a };
 	int err;
@@ -143,13 +140,7 @@ static int read_table(struct elf *e, const struct elf_sec *syms, const struct el
 	err = elf_scan(e, strs->off, strs->size, scan_names, &n);
 	if (err || !n.n)
 		return err;
-	for (uint64_t done = 0; done < syms->size && !err; done += piece) {
-		uint64_t left = syms->size - done;
-
-		err = elf_scan(e, syms->off + done, left < piece ? left : piece, scan_symbols,
-			       &pass);
-	}
-	return err;
+	return elf_scan_items(e, syms->off, syms->size, sizeof(Elf64_Sym), scan_symbols, &pass);
 }
 
 static void name_library(const struct elf *e, const struct answers *a, struct locate_lib *lib)

@@ -1,0 +1,318 @@
+/*
+ * BoringSSL without symbols, in executables such as Bun's. Its errors carry a reason and the line
+ * in ssl_lib.cc, both as immediates beside a reference to that file name. The pattern of reasons
+ * and distances between lines tells which function is which; absolute lines move with versions.
+ *
+ *   SSL_write      should-not-have-been-called at L, uninitialized at L + 5, handshake failure at
+ *                  L + 20, bad length at L + 26 (distances with some slack)
+ *   ssl_read_impl  uninitialized, then handshake failure some 30 lines on, before SSL_write
+ *   SSL_read       should-not-have-been-called 21 or 22 lines before SSL_write's; calls ssl_read_impl
+ */
+#include "capture/locate/recipe.h"
+
+#include <string.h>
+
+enum {
+	REASON_SHOULD_NOT = 0x42,     /* ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED */
+	REASON_BAD_LENGTH = 0x6f,     /* SSL_R_BAD_LENGTH */
+	REASON_SSL_HANDSHAKE = 0xd7,  /* SSL_R_SSL_HANDSHAKE_FAILURE */
+	REASON_UNINITIALIZED = 0xe2,  /* SSL_R_UNINITIALIZED */
+	MAX_SITES = 1024,	      /* error sites of ssl_lib.cc; real ones have 80-160 */
+	MAX_PATH = 256,		      /* bytes of the file name before /ssl/ssl_lib.cc */
+	WRITE_LINES = 40,	      /* slack for the four errors of SSL_write */
+	READ_IMPL_LINES = 60,
+	READ_LINES = 40, /* SSL_read's error before SSL_write's */
+	MAX_BACK = 0x1200, /* how far before its error site a function may begin */
+	READ_CODE = 0x200, /* SSL_read calls ssl_read_impl within this many bytes */
+	CONTEXT = 48,	   /* bytes looked at on each side of a reference */
+};
+
+struct err_site {
+	uint64_t va;
+	uint32_t reason, line;
+};
+
+struct sites {
+	uint32_t n;
+	struct err_site s[MAX_SITES];
+};
+
+struct imm {
+	unsigned len, reg;
+	uint32_t value;
+	bool known; /* an immediate, rather than some other harmless instruction */
+};
+
+/* The instruction forms that set up the arguments of an error call. */
+static struct imm decode_imm(const uint8_t *p)
+{
+	unsigned rex = p[0] == 0x41 || p[0] == 0x45 || p[0] == 0x44 ? p[0] : 0;
+	const uint8_t *op = p + (rex ? 1 : 0);
+	unsigned at = rex ? 1 : 0;
+
+	if ((op[0] & 0xf8) == 0xb8 && (!rex || rex == 0x41))
+		return (struct imm){ at + 5, (op[0] & 7) | (rex ? 8 : 0), le32(op + 1), true };
+	if (op[0] == 0x31 && op[1] >> 6 == 3 && (op[1] & 7) == (op[1] >> 3 & 7))
+		return (struct imm){ at + 2, (op[1] & 7) | (rex ? 8 : 0), 0, true };
+	if ((p[0] & 0xfb) == 0x48 && p[1] == 0x8d && (p[2] & 0xc7) == 0x05)
+		return (struct imm){ 7, 0, 0, false };
+	if ((p[0] & 0xf8) == 0x48 && p[1] == 0x89 && p[2] >> 6 == 3)
+		return (struct imm){ 3, 0, 0, false };
+	return (struct imm){ 0 };
+}
+
+/* The immediates in registers at the call after the reference: what precedes it, then what follows.
+ * regs[r] is -1 where nothing is known. */
+static void read_arguments(const uint8_t *code, size_t at, size_t len, size_t end, int64_t regs[16])
+{
+	static const unsigned lens[] = { 7, 6, 5, 3, 2 };
+	size_t begin = at, p;
+
+	for (bool more = true; more;) {
+		more = false;
+		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]) && !more; i++) {
+			if (begin >= lens[i] && decode_imm(code + begin - lens[i]).len == lens[i]) {
+				begin -= lens[i];
+				more = true;
+			}
+		}
+	}
+	for (int r = 0; r < 16; r++)
+		regs[r] = -1;
+	for (p = begin; p + 8 <= end;) {
+		struct imm in = decode_imm(code + p);
+
+		if (p == at)
+			in = (struct imm){ .len = (unsigned)len };
+		if (!in.len)
+			break;
+		if (in.known)
+			regs[in.reg] = in.value;
+		p += in.len;
+	}
+}
+
+/* arm64: movz wN, #imm beside the reference, up to the next branch. */
+static void read_arguments_arm64(const uint8_t *code, size_t at, size_t end, int64_t regs[16])
+{
+	size_t begin = at;
+
+	for (int r = 0; r < 16; r++)
+		regs[r] = -1;
+	while (begin >= 4 && (le32(code + begin - 4) & 0x7c000000) != 0x14000000 &&
+	       (le32(code + begin - 4) & 0x7e000000) != 0x34000000 && at - begin < 32)
+		begin -= 4;
+	for (size_t p = begin; p + 4 <= end; p += 4) {
+		uint32_t w = le32(code + p);
+
+		if ((w & 0x7c000000) == 0x14000000) /* b, bl */
+			break;
+		if ((w & 0xffe00000) == 0x52800000 && (w & 31) < 16)
+			regs[w & 31] = w >> 5 & 0xffff;
+	}
+}
+
+/* ERR_put_error(library, unused, reason, file, line); some builds dropped the unused argument. */
+static bool read_site(const struct elf *e, const struct xref *x, struct err_site *out)
+{
+	uint8_t code[2 * CONTEXT];
+	unsigned reason, line;
+	int64_t regs[16];
+	uint64_t off;
+
+	if (!elf_va_to_off(e, x->at, &off) || off < CONTEXT ||
+	    elf_read(e, off - CONTEXT, code, sizeof(code)))
+		return false;
+	if (e->machine == EM_AARCH64) {
+		reason = x->reg - 1U;
+		line = x->reg + 1U;
+		if (x->reg != 2 && x->reg != 3)
+			return false;
+		read_arguments_arm64(code, CONTEXT, sizeof(code), regs);
+	} else {
+		/* file in rdx: reason rsi, line rcx; file in rcx: reason rdx, line r8 */
+		if (x->reg != 2 && x->reg != 1)
+			return false;
+		reason = x->reg == 2 ? 6 : 2;
+		line = x->reg == 2 ? 1 : 8;
+		read_arguments(code, CONTEXT, x->len, sizeof(code), regs);
+	}
+	if (regs[reason] <= 0 || regs[line] <= 0)
+		return false;
+	*out = (struct err_site){ x->at, (uint32_t)regs[reason], (uint32_t)regs[line] };
+	return true;
+}
+
+/* The function around an address: by its unwind entry, else the last aligned `push rbp; mov rbp, rsp`
+ * before it (arm64: the last instruction pair that makes a frame record). */
+static uint64_t function_start(const struct elf *e, uint64_t va)
+{
+	uint8_t code[MAX_BACK];
+	uint64_t start, end, off;
+
+	if (fde_find(e, va, &start, &end))
+		return start;
+	if (!elf_va_to_off(e, va, &off) || off < MAX_BACK ||
+	    elf_read(e, off - MAX_BACK, code, sizeof(code)))
+		return 0;
+	for (size_t back = 4; back <= MAX_BACK - 16; back++) {
+		const uint8_t *p = code + MAX_BACK - back;
+
+		if (e->machine == EM_X86_64 && !((va - back) & 15) &&
+		    !memcmp(p, "\x55\x48\x89\xe5", 4))
+			return va - back;
+	}
+	return 0;
+}
+
+/* Does the code at [va, va + READ_CODE) call target directly? */
+static bool calls(const struct elf *e, uint64_t va, uint64_t target)
+{
+	uint8_t code[READ_CODE];
+	uint64_t off;
+
+	if (!elf_va_to_off(e, va, &off) || elf_read(e, off, code, sizeof(code)))
+		return false;
+	for (size_t i = 0; i + 5 <= sizeof(code); i++) {
+		if (e->machine == EM_AARCH64 && !(i & 3)) {
+			uint32_t w = le32(code + i);
+
+			if (w >> 26 == 0x25 &&
+			    va + i + (uint64_t)((int64_t)((uint64_t)w << 38) >> 36) == target)
+				return true;
+		} else if (e->machine == EM_X86_64 && code[i] == 0xe8 &&
+			   va + i + 5 + (uint64_t)(int64_t)(int32_t)le32(code + i + 1) == target) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct err_site *site_within(const struct sites *t, uint32_t reason, uint32_t above,
+					  uint32_t upto)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (t->s[i].reason == reason && t->s[i].line > above && t->s[i].line <= upto)
+			return &t->s[i];
+	}
+	return NULL;
+}
+
+/* The line of SSL_write's first error; 0 when there is none or more than one such place. */
+static uint32_t write_line(const struct sites *t, uint64_t *va)
+{
+	uint32_t line = 0;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct err_site *s = &t->s[i], *a, *b, *c;
+
+		if (s->reason != REASON_SHOULD_NOT)
+			continue;
+		a = site_within(t, REASON_UNINITIALIZED, s->line, s->line + WRITE_LINES / 4);
+		b = a ? site_within(t, REASON_SSL_HANDSHAKE, a->line, s->line + WRITE_LINES) : NULL;
+		c = b ? site_within(t, REASON_BAD_LENGTH, b->line, s->line + WRITE_LINES) : NULL;
+		if (!c)
+			continue;
+		if (line && line != s->line)
+			return 0;
+		line = s->line;
+		*va = s->va;
+	}
+	return line;
+}
+
+static uint64_t read_impl(const struct elf *e, const struct sites *t, uint32_t before)
+{
+	const struct err_site *best = NULL;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct err_site *s = &t->s[i];
+
+		if (s->reason == REASON_UNINITIALIZED && s->line < before &&
+		    site_within(t, REASON_SSL_HANDSHAKE, s->line, s->line + READ_IMPL_LINES) &&
+		    (!best || s->line > best->line))
+			best = s;
+	}
+	return best ? function_start(e, best->va) : 0;
+}
+
+/* Older builds inline SSL_peek into SSL_read, so both carry the same line; SSL_read is the one that
+ * also consumes, and so the longer. Where lengths are not known both are taken. */
+static void add_reads(const struct elf *e, const struct sites *t, uint32_t line, uint64_t impl,
+		      struct locate_lib *lib)
+{
+	uint64_t found[4], longest = 0;
+	uint32_t n = 0;
+	bool lengths = true;
+
+	for (uint32_t i = 0; i < t->n && n < 4; i++) {
+		const struct err_site *s = &t->s[i];
+		uint64_t start, lo, hi;
+
+		if (s->reason != REASON_SHOULD_NOT || s->line >= line ||
+		    s->line + READ_LINES < line)
+			continue;
+		start = function_start(e, s->va);
+		if (!start || start == impl || !calls(e, start, impl))
+			continue;
+		if (!fde_find(e, s->va, &lo, &hi))
+			lengths = false;
+		else if (hi - lo > longest)
+			longest = hi - lo;
+		found[n++] = start;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t lo, hi;
+
+		if (n > 1 && lengths && fde_find(e, found[i], &lo, &hi) && hi - lo < longest)
+			continue;
+		lib_add_va(e, lib, FN_SSL_READ, found[i]);
+	}
+}
+
+static int read_sites(struct elf *e, const struct survey *s, struct sites *t)
+{
+	struct xref refs[MAX_SITES];
+	int err = 0;
+
+	for (uint32_t i = 0; i < s->n[MARK_SSL_LIB_CC] && !err; i++) {
+		uint64_t off = s->off[MARK_SSL_LIB_CC][i], va;
+		unsigned n;
+
+		/* the name begins somewhere before, at an address that code tells us */
+		if (!elf_off_to_va(e, off, &va))
+			continue;
+		err = scan_xrefs(e, va - MAX_PATH, va, refs, MAX_SITES, &n);
+		for (unsigned k = 0; k < n && k < MAX_SITES && t->n < MAX_SITES; k++)
+			t->n += read_site(e, &refs[k], &t->s[t->n]);
+	}
+	return err;
+}
+
+static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
+{
+	struct sites t = { 0 };
+	uint64_t va = 0, write = 0, impl = 0;
+	uint32_t line;
+	int err = read_sites(e, s, &t);
+
+	if (err)
+		return err;
+	line = write_line(&t, &va);
+	if (line)
+		write = function_start(e, va);
+	if (write)
+		impl = read_impl(e, &t, line);
+	if (write && impl && impl != write) {
+		lib_add_va(e, lib, FN_SSL_WRITE, write);
+		add_reads(e, &t, line, impl, lib);
+	}
+	if (!lib_has(lib, FN_SSL_READ) || !lib_has(lib, FN_SSL_WRITE)) {
+		lib_reason(lib, "BoringSSL found, %s not located (%u error sites)",
+			   lib_has(lib, FN_SSL_WRITE) ? "SSL_read" : "SSL_write", t.n);
+	}
+	return 0;
+}
+
+const struct recipe recipe_boringssl = { "xref", FINDER_ANY_MACHINE, TLS_BORINGSSL,
+					 1u << MARK_SSL_LIB_CC, find, "BoringSSL" };
