@@ -35,6 +35,8 @@ static struct arena_block *new_block(size_t cap)
 {
 	struct arena_block *b = mem_grow(NULL, sizeof(*b) + cap);
 
+	if (!b) /* only in the tracer library: see mem.h */
+		return NULL;
 	b->next = NULL;
 	b->len = 0;
 	b->cap = cap;
@@ -46,6 +48,8 @@ static void *alloc_large(struct arena *a, size_t len)
 {
 	struct arena_block *b = new_block(len);
 
+	if (!b)
+		return NULL;
 	b->len = len;
 	if (a->head) {
 		b->next = a->head->next;
@@ -65,6 +69,8 @@ static void *take(struct arena *a, size_t len)
 		return alloc_large(a, need);
 	if (!a->head || a->head->cap - a->head->len < need) {
 		struct arena_block *b = new_block(BLOCK_LEN);
+		if (!b)
+			return NULL;
 		b->next = a->head;
 		a->head = b;
 	}
@@ -75,7 +81,9 @@ static void *take(struct arena *a, size_t len)
 
 void *arena_alloc(struct arena *a, size_t len)
 {
-	return memset(take(a, len), 0, len);
+	void *p = take(a, len);
+
+	return p ? memset(p, 0, len) : NULL;
 }
 
 struct span arena_copy(struct arena *a, struct span s)
@@ -83,6 +91,8 @@ struct span arena_copy(struct arena *a, struct span s)
 	if (!s.p)
 		return s;
 	char *p = take(a, s.len + 1);
+	if (!p)
+		return SPAN_NONE;
 	memcpy(p, s.p, s.len);
 	p[s.len] = 0;
 	return span_at(p, s.len);
@@ -98,6 +108,8 @@ struct span arena_printf(struct arena *a, const char *fmt, ...)
 	if (n < 0)
 		return SPAN_NONE;
 	char *p = take(a, (size_t)n + 1);
+	if (!p)
+		return SPAN_NONE;
 	va_start(ap, fmt);
 	vsnprintf(p, (size_t)n + 1, fmt, ap);
 	va_end(ap);
@@ -113,6 +125,8 @@ void *arena_push(struct arena *a, void *items, size_t *n, size_t size)
 	if (count == 0 || (count >= 8 && (count & (count - 1)) == 0)) {
 		size_t cap = count ? count * 2 : 8;
 		void *bigger = take(a, cap * size);
+		if (!bigger)
+			return NULL;
 		if (count)
 			memcpy(bigger, array, count * size);
 		array = bigger;

@@ -35,7 +35,10 @@ char *buf_reserve(struct buf *b, size_t len)
 		size_t cap = b->cap ? b->cap : 64;
 		while (cap < need)
 			cap += cap < GENTLE_FROM ? cap : cap / 2;
-		b->p = mem_grow(b->p, cap);
+		char *p = mem_grow(b->p, cap);
+		if (!p) /* only in the tracer library: see mem.h */
+			return NULL;
+		b->p = p;
 		b->cap = cap;
 	}
 	return b->p + b->len;

@@ -468,6 +468,8 @@ struct span json_text(struct arena *a, struct span raw)
 	if (!slash)
 		return span_at(p, (size_t)(end - p));
 	char *out = arena_alloc(a, (size_t)(end - p) + 1), *to = out;
+	if (!out) /* only in the tracer library: see mem.h */
+		return SPAN_NONE;
 	while (p < end) {
 		slash = memchr(p, '\\', (size_t)(end - p));
 		size_t plain = (size_t)((slash ? slash : end) - p), n = 0;

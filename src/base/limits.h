@@ -33,6 +33,14 @@
 #define LIMIT_ARGV (4 * KIB)
 /* Messages of one conversation remembered for matching (hashes only). */
 #define LIMIT_HISTORY 65536
+/* One step as JSON: a request and an answer at LIMIT_BODY, with room for escapes. */
+#define LIMIT_STEP (192 * MIB)
+/* Steps gathered before one write to the journal. */
+#define LIMIT_JOURNAL_BATCH (256 * KIB)
+/* Everything of a run but its steps: agent, task, metadata with the coverage of every connection. */
+#define LIMIT_RUN_HEAD (16 * MIB)
+/* Records sorted in memory; more of them go through a temporary file, so that a million steps need no more memory. */
+#define LIMIT_SORT_MEMORY (1 * MIB)
 /* Runs open at the same time. */
 #define LIMIT_RUNS 4096
 

@@ -1,6 +1,7 @@
 /*
  * Allocation that ends the program with a message when the host has no memory left: every size has a limit, so it
- * means a broken host. The tracer library lives in other people's processes and must not use this file's users.
+ * means a broken host. The tracer library lives in other people's processes: it links mem_alloc and mem_grow of its own,
+ * which return NULL, and of this file's users only buf (-ENOSPC), arena (NULL) and what is built on those two alone.
  */
 #ifndef CF_BASE_MEM_H
 #define CF_BASE_MEM_H

@@ -34,12 +34,17 @@ enum value_kind {
 	VALUE_BOOL,
 	VALUE_TEXT_OR_ARRAY,  /* llm_call.input: text or messages */
 	VALUE_TEXT_OR_OBJECT,
+	VALUE_TEXTS,          /* array of text */
+	VALUE_NUMBERS,        /* array of numbers */
 };
 
 struct step_field {
 	const char *name;
 	enum value_kind kind;
 	bool required;
+	const char *empty;                /* raw JSON instead of the kind's empty value */
+	const char *const *one_of;        /* the texts that are allowed, NULL at the end */
+	const struct step_field *members; /* of the object, or of each object in the array; ends at one without a name */
 };
 
 #define STEP_MAX_FIELDS 12
@@ -61,6 +66,18 @@ enum { SC_STATE_KEY, SC_NEW_VALUE, SC_OLD_VALUE, SC_REASON };
 enum { INT_PROMPT, INT_RESPONSE, INT_WAIT_MS };
 enum { FO_CONTENT, FO_FORMAT };
 
+/* The model's own schema name, written into the metadata of every run. */
+#define TRACE_SCHEMA "contextforge-trace/1"
+
+extern const struct step_field agent_fields[], task_fields[];
+
+/* The type with this name, or -1. */
+int step_type_of(const char *name, size_t len);
+/* Raw JSON of a required value that is not known. */
+const char *step_empty_value(const struct step_field *f);
+/* Slot of a member's name in this type; the contract's aliases are known too. -1: none. */
+int step_slot(enum step_type type, struct span name);
+
 struct step {
 	enum step_type type;
 	struct span id;        /* text */
@@ -71,14 +88,22 @@ struct step {
 	struct span extra;     /* members that this version does not know, as `"a":1,"b":2` without braces; kept */
 };
 
-/* {"step_id":...,"step_type":...}. Required values that are absent are written as their type's empty value and named in
- * metadata.missing. 0 or -ENOSPC. */
+/*
+ * {"step_id":...,"step_type":...} on one line, whatever white space the raw values hold. Required values that are absent
+ * are written as their type's empty value and named in metadata.missing. Bytes that are not UTF-8 and lone surrogates
+ * become U+FFFD and set metadata.invalid_utf8. 0 or -ENOSPC: then nothing was added.
+ */
 int step_write(const struct step *s, struct buf *out);
+
+/* A raw value as the trace holds it: one line, valid UTF-8. *repaired (may be NULL) is set when bytes were replaced. */
+int value_put(struct buf *out, struct span raw, bool *repaired);
 
 struct problem {
 	char place[160];   /* "steps[3].tokens_in" */
 	char message[200];
 };
+/* Sets the place and the message, cut to their room. Always -EINVAL. */
+int problem_set(struct problem *why, const char *place, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Reads one step from a JSON object that json_value accepted; spans point into `raw` or the arena. Aliases of the contract
  * are read. 0; -EINVAL with *why; -ENOTSUP: unknown step type (skip it with a warning). */
@@ -98,5 +123,9 @@ struct run_info {
 /* The file is: head, steps, tail. Members in the order run_id, started_at, ended_at, agent_info, task_info, metadata, steps. */
 int run_write_head(const struct run_info *r, struct buf *out); /* up to and including `"steps":[` */
 int run_write_tail(struct buf *out);                           /* `]}` and a newline */
+/* The same members as one object without steps, on one line: the first line of a journal. */
+int run_write_line(const struct run_info *r, struct buf *out);
+/* Takes one member of the run object; `steps` is not for it. 0, or -EINVAL with *why. Texts point into raw or the arena. */
+int run_read_member(struct run_info *r, struct arena *a, struct span key, struct span value, struct problem *why);
 
 #endif

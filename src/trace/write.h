@@ -1,0 +1,56 @@
+/*
+ * One run on its way to disk: a journal that grows a line at a time, and the final file made from it, sorted by
+ * (timestamp, arrival), synced and renamed into place. Only places of steps are held, never the steps. For the trace
+ * directory of the daemon, for recovery and for the tracer library alike: nothing here aborts, logs or reads a clock.
+ *
+ * A journal is a line with the run's members and then a line a step. A later line with the members again, or with the
+ * same step_id, replaces the earlier one. The writer holds flock() on its journal: what is locked is still being written.
+ */
+#ifndef CF_TRACE_WRITE_H
+#define CF_TRACE_WRITE_H
+
+#include "trace/model.h"
+#include "trace/sorter.h"
+
+#include <sys/types.h>
+
+#define RUN_NAME_MAX 200
+#define RUN_FILE_MAX (RUN_NAME_MAX + 16) /* with a suffix */
+#define JOURNAL_SUFFIX ".jsonl.part"
+
+struct run_writer {
+	int dir;             /* borrowed */
+	int fd;              /* the journal */
+	uid_t uid;           /* owner of new files; (uid_t)-1: whoever we are */
+	gid_t gid;
+	int error;           /* the first write that failed: nothing is taken any more, what was written stays */
+	uint64_t n_lost;     /* lines that could not be written */
+	uint64_t len;        /* of the journal on disk, whole lines */
+	uint64_t arrivals;
+	struct buf batch;    /* lines that are not written yet */
+	struct buf head;     /* the run's members as last said */
+	struct sorter places;
+	char name[RUN_NAME_MAX]; /* "trace-<run_id>" */
+};
+
+/* "trace-<run_id>", for ids that are safe in a file name. 0 or -EINVAL. */
+int run_file_name(struct span run_id, char out[RUN_NAME_MAX]);
+
+/* Makes the journal: -EEXIST when there is one, -EINVAL for a run_id that cannot be part of a file name. */
+int run_writer_open(struct run_writer *w, int dir, uid_t uid, gid_t gid, const struct run_info *run);
+/* The step is written at the latest with the flush. 0 or -errno; -EMSGSIZE: longer than
+ * LIMIT_STEP, others are still taken. */
+int run_writer_step(struct run_writer *w, const struct step *s);
+/* New members for the run: what was learnt about it. */
+int run_writer_info(struct run_writer *w, const struct run_info *run);
+/* One write. After -ENOSPC and the like the journal still ends with a whole line. */
+int run_writer_flush(struct run_writer *w);
+/*
+ * Final file and no journal; `run` NULL: with the members as last said. On failure the journal stays.
+ * The writer is closed either way. file: its name in the directory.
+ */
+int run_writer_end(struct run_writer *w, const struct run_info *run, char file[RUN_FILE_MAX]);
+/* Closes without a final file; the journal stays. */
+void run_writer_abandon(struct run_writer *w);
+
+#endif
