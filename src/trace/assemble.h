@@ -40,12 +40,16 @@ struct conn_account {
 	bool counted_only;    /* socket below a TLS connection that we read, or unix/other count-only */
 	bool carries_tls;     /* socket: TLS on it */
 	bool bound;           /* socket: its TLS plaintext is read elsewhere */
+	bool inbound;         /* the observed process answered on it: it is a server there */
 };
 
 struct assembler;
 struct assembler *assembler_new(const struct assemble_options *options, const struct run_events *events, void *ctx);
 void assembler_call(struct assembler *a, const struct exchange *ex, const struct call *call);
-/* Process events (fork, exec, exit, file, open, blind) and facts; other kinds are ignored. */
+/*
+ * Every record of the stream, in order: processes, files, sockets and facts are used; the others are only counted, so
+ * that a record that got lost between the kernel and here is noticed (see completeness.c).
+ */
 void assembler_event(struct assembler *a, const struct cf_event *e);
 void assembler_conn(struct assembler *a, const struct conn_account *account);
 /* Ends every run. Steps that still wait are given out as incomplete. */
