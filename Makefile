@@ -2,7 +2,8 @@
 B := build
 CC ?= cc
 CLANG ?= clang
-BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
+# Debian has it in sbin, which sudo's PATH knows and a user's does not; Ubuntu among the kernel's tools.
+BPFTOOL ?= $(firstword $(wildcard /usr/lib/linux-tools/*/bpftool /usr/sbin/bpftool /sbin/bpftool) bpftool)
 PKGS := libbpf libelf zlib libcjson libbrotlidec libzstd libnghttp2 libseccomp
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
 ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
@@ -23,12 +24,26 @@ LIBOBJ := $(filter-out $(B)/$(MAIN:.c=.o),$(OBJ))
 BPF := $(wildcard bpf/*.bpf.c)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help unit clean
-.DELETE_ON_ERROR:
-all: $(if $(wildcard $(MAIN)),$(B)/cf-observe) $(B)/libcf-all.a
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+MAN := $(B)/cf-observe.8
+prefix ?= /usr/local
+FUZZ_SECONDS ?= 20
+# Under sudo only the observer and the package manager run as root; what is built belongs to the owner of the tree.
+AS_OWNER := tools/as-owner
+BUILD = +@$(AS_OWNER) $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
+.PHONY: all help deps unit programs test test-long check format fuzz fuzzers bench demo verify man install uninstall clean
+.DELETE_ON_ERROR:
+## make             build everything under build/ (build/cf-observe)
+all: $(if $(wildcard $(MAIN)),$(B)/cf-observe $(MAN)) $(B)/libcf-all.a
+
+## make help        this list
 help:
-	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+## make deps        install what building and testing need (as root; Debian 12, Ubuntu 24.04)
+deps:
+	@tools/deps build test
 
 $(B)/cf-observe: $(B)/$(MAIN:.c=.o) $(B)/libcf-all.a
 	$(if $(V),,@echo "  LD    $@")
@@ -56,9 +71,72 @@ $(B)/gen/observe.skel.h: $(B)/gen/observe.bpf.o
 	$(if $(V),,@echo "  SKEL  $@")
 	$(Q)$(BPFTOOL) gen skeleton $< name observe_bpf > $@
 
+man: $(MAN)
+$(MAN): $(B)/cf-observe
+	$(Q)$< --man > $@
+
+## make demo        (sudo) watch a small agent and show its trace
+demo:
+	@tools/deps build test
+	$(BUILD) all
+	@tests/demo/demo
+
+## make test        (sudo) every check and every suite; without root those that need it are skipped
+test: deps
+	$(BUILD) all programs $(if $(FUZZ),fuzzers)
+	@tests/run $(if $(FUZZ),--fuzz $(FUZZ)) $(SUITES)
+
+## make test-long   (sudo) also the suites that take long
+test-long: deps
+	$(BUILD) all programs fuzzers
+	@tests/run --long --fuzz $(FUZZ_SECONDS) $(SUITES)
+
+## make check       format, layers, banned calls, complexity, words
+check: all
+	@tests/run check
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' | grep -v -e ^vmlinux/)
+
+## make fuzz        every fuzzer for FUZZ_SECONDS each
+fuzz: fuzzers
+	@for f in $(notdir $(FUZZERS)); do tools/fuzz $$f $(FUZZ_SECONDS) || exit 1; done
+fuzzers: $(FUZZERS)
+FUZZ_FLAGS := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -O1 -g
+# All of the program once more under the sanitizers, without main.
+FUZZ_OBJ := $(filter-out $(B)/fuzz/obj/$(MAIN:.c=.o),$(SRC:%.c=$(B)/fuzz/obj/%.o))
+$(B)/fuzz/obj/%.o: %.c | $(if $(BPF),$(B)/gen/observe.skel.h)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  FUZZ  $<")
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1 -g \
+		-MMD -MP -c -o $@ $<
+$(B)/fuzz/all.a: $(FUZZ_OBJ)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzz/all.a
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  FUZZ  $@")
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -Itests/support $(FUZZ_FLAGS) -o $@ $< $(B)/fuzz/all.a $(LDLIBS)
+
+## make bench       (sudo) what it costs, as ratios
+bench: deps
+	$(BUILD) all programs
+	@for b in $(wildcard tests/bench/run); do $$b; done
+
+## make verify      (sudo) load every BPF program and print what the verifier counted
+verify:
+	$(BUILD) all
+	@tools/verify $(BPFTOOL) $(B)/gen/observe.bpf.o
+
+## make install     into $(DESTDIR)$(prefix)
+install: all
+	install -D -m 755 $(B)/cf-observe $(DESTDIR)$(prefix)/bin/cf-observe
+	install -D -m 644 $(MAN) $(DESTDIR)$(prefix)/share/man/man8/cf-observe.8
+uninstall:
+	rm -f $(DESTDIR)$(prefix)/bin/cf-observe $(DESTDIR)$(prefix)/share/man/man8/cf-observe.8
+
 ## make unit        build and run the unit tests
-unit: all $(UNIT)
-	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+unit: all programs
+	@tests/run unit
+programs: $(UNIT)
 $(B)/tests/%: tests/unit/%.c $(B)/libcf-all.a
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<")
@@ -68,4 +146,6 @@ $(B)/tests/%: tests/unit/%.c $(B)/libcf-all.a
 clean:
 	rm -rf $(B)
 
--include $(OBJ:.o=.d)
+# Suites bring what they must build as fragments: prerequisites of `programs`.
+-include $(wildcard tests/*/*.mk)
+-include $(OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
