@@ -19,6 +19,10 @@
 #define LIMIT_FRAMES 400000
 /* Exchanges pipelined on one connection that still wait for an answer. */
 #define LIMIT_PIPELINE 1024
+/* Bytes of one direction in which a protocol is looked for: covers the longest request line and two HTTP/2 frames. */
+#define LIMIT_DETECT (64 * KIB)
+/* Bytes of a connection after which nobody looks any more: the answer that was under way when we joined has ended. */
+#define LIMIT_DETECT_TOTAL (16 * MIB)
 /* Out-of-order bytes held for one stream. */
 #define LIMIT_REORDER (4 * MIB)
 /* Nesting of JSON from the wire: deeper text is opaque. */

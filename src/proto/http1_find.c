@@ -1,0 +1,149 @@
+/* Where does a message begin? Asked of a new connection, after a gap, and when we joined in the middle. */
+#include "proto/http1.h"
+
+#include <ctype.h>
+
+/* Longest run looked at behind a start line for the name of a field. */
+#define NAME_MAX_LEN 64
+#define STATUS_LINE_MAX 1024
+
+static const struct span methods[] = {
+	{ "GET", 3 }, { "POST", 4 }, { "PUT", 3 }, { "DELETE", 6 }, { "PATCH", 5 },
+	{ "HEAD", 4 }, { "OPTIONS", 7 }, { "CONNECT", 7 }, { "TRACE", 5 },
+};
+
+/* Behind a start line: a field name and its colon, or the blank line. *at moves behind what was needed. */
+static enum verdict field_begins(struct span text, size_t *at)
+{
+	size_t i = *at;
+
+	if (i < text.len && text.p[i] == '\r')
+		i++;
+	if (i < text.len && text.p[i] == '\n') {
+		*at = i + 1;
+		return VERDICT_YES;
+	}
+	for (i = *at; i < text.len && i - *at < NAME_MAX_LEN; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		if (c == ':' && i > *at) {
+			*at = i + 1;
+			return VERDICT_YES;
+		}
+		if (!isalnum(c) && c != '-' && c != '_' && !(c == '\r' && i == *at))
+			return VERDICT_NO;
+	}
+	return i < text.len ? VERDICT_NO : VERDICT_MORE;
+}
+
+/* "HTTP/1." stands at `at`: is it the start of a status line? */
+static enum verdict status_begins(struct span text, size_t at, size_t *need)
+{
+	size_t room = text.len - at < STATUS_LINE_MAX ? text.len - at : STATUS_LINE_MAX;
+	const char *lf = memchr(text.p + at, '\n', room);
+	struct span rest = { text.p + at, text.len - at };
+	struct start_line start;
+	struct span line;
+
+	for (size_t i = 7; i < 13 && i < room; i++) { /* HTTP/1.x SP 3DIGIT, then SP or the line end */
+		unsigned char c = (unsigned char)rest.p[i];
+		bool digit = i == 7 || (i >= 9 && i < 12);
+		if (digit ? !isdigit(c) : c != ' ' && !(i == 12 && (c == '\r' || c == '\n')))
+			return VERDICT_NO;
+	}
+	if (!lf)
+		return room < STATUS_LINE_MAX ? VERDICT_MORE : VERDICT_NO;
+	http1_line(&rest, &line);
+	if (!http1_start_line(line, &start) || !start.response)
+		return VERDICT_NO;
+	*need = (size_t)(lf - text.p) + 1;
+	return field_begins(text, need);
+}
+
+/* "HTTP/1." stands at `at`: does it end a request line? Then *at is where that begins. */
+static enum verdict request_begins(struct span text, size_t *at, size_t *need)
+{
+	size_t i = *at + 8, target, method;
+	size_t least = *at > HTTP1_LINE_MAX ? *at - HTTP1_LINE_MAX : 0;
+
+	if (*at < 6 || text.p[*at - 1] != ' ')
+		return VERDICT_NO;
+	for (target = *at - 1; target > least && (unsigned char)text.p[target - 1] > ' '; target--)
+		;
+	if (target == *at - 1 || target <= least || text.p[target - 1] != ' ')
+		return VERDICT_NO;
+	for (method = 0; method < sizeof(methods) / sizeof(*methods); method++)
+		if (span_ends(span_at(text.p, target - 1), methods[method]))
+			break;
+	if (method == sizeof(methods) / sizeof(*methods))
+		return VERDICT_NO;
+	if (i - 1 < text.len && !isdigit((unsigned char)text.p[i - 1]))
+		return VERDICT_NO;
+	if (i < text.len && text.p[i] == '\r')
+		i++;
+	if (i >= text.len)
+		return VERDICT_MORE;
+	if (text.p[i] != '\n')
+		return VERDICT_NO;
+	*need = i + 1;
+	enum verdict v = field_begins(text, need);
+	if (v == VERDICT_YES)
+		*at = target - 1 - methods[method].len;
+	return v;
+}
+
+enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from, size_t *at, size_t *need)
+{
+	static const char mark[] = "HTTP/1.";
+	const size_t mark_len = sizeof(mark) - 1;
+
+	for (;;) {
+		const char *hit = *from < text.len ? memmem(text.p + *from, text.len - *from, mark, mark_len) : NULL;
+		enum verdict v = VERDICT_NO;
+
+		if (!hit) {
+			if (text.len > mark_len && text.len - mark_len > *from)
+				*from = text.len - mark_len;
+			return VERDICT_MORE;
+		}
+		*from = *at = (size_t)(hit - text.p);
+		if (wanted & WANT_REQUEST)
+			v = request_begins(text, at, need);
+		if (v == VERDICT_NO && wanted & WANT_RESPONSE)
+			v = status_begins(text, *at, need);
+		if (v != VERDICT_NO)
+			return v;
+		*from += 1;
+	}
+}
+
+/* A connection that begins with a request line or a status line. */
+static enum verdict probe_anchored(struct probe *p)
+{
+	size_t n = p->text.len < HTTP1_LINE_MAX ? p->text.len : HTTP1_LINE_MAX;
+	struct span rest = { p->text.p, n };
+	struct start_line start;
+	struct span line;
+
+	while (rest.len && (*rest.p == '\r' || *rest.p == '\n'))
+		rest = span_at(rest.p + 1, rest.len - 1);
+	for (size_t i = 0; i < rest.len && i < 16; i++) {
+		if (rest.p[i] == ' ' && i)
+			break;
+		if (!isalnum((unsigned char)rest.p[i]) && !memchr("/.-_", rest.p[i], 4))
+			return VERDICT_NO;
+	}
+	if (!http1_line(&rest, &line))
+		return n < HTTP1_LINE_MAX ? VERDICT_MORE : VERDICT_NO;
+	p->at = (size_t)(rest.p - p->text.p);
+	return http1_start_line(line, &start) ? VERDICT_YES : VERDICT_NO;
+}
+
+enum verdict http1_probe(struct probe *p, const struct conn_info *info)
+{
+	size_t at;
+
+	(void)info;
+	if (p->anchored)
+		return probe_anchored(p);
+	return http1_find_start(p->text, WANT_EITHER, &p->from, &at, &p->at);
+}
