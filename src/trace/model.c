@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 static const char *const input_types[] = { "text", "file", "voice", "image", NULL };
-/* "put" is read, never written: see step_read. */
 static const char *const operations[] = { "add", "update", "delete", NULL };
 
 static const struct step_field result_members[] = {
@@ -91,7 +90,8 @@ const struct step_schema step_schemas[STEP_TYPES] = {
 	[STEP_MEMORY_WRITE] = { "memory_write", {
 		[MW_ENTITY_TYPE] = { "entity_type", VALUE_TEXT, true },
 		/* No text is both empty and allowed: metadata.missing says that this one is not known. */
-		[MW_OPERATION] = { "operation", VALUE_TEXT, true, .empty = "\"update\"", .one_of = operations },
+		[MW_OPERATION] = { "operation", VALUE_TEXT, true, .empty = "\"update\"", .one_of = operations,
+				   .also_read = "put" },
 		[MW_DATA] = { "data", VALUE_OBJECT, true },
 		[MW_ENTITY_ID] = { "entity_id", VALUE_TEXT },
 		[MW_NAMESPACE] = { "namespace", VALUE_TEXTS },

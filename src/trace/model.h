@@ -44,6 +44,7 @@ struct step_field {
 	bool required;
 	const char *empty;                /* raw JSON instead of the kind's empty value */
 	const char *const *one_of;        /* the texts that are allowed, NULL at the end */
+	const char *also_read;            /* one more that readers accept and writers never emit */
 	const struct step_field *members; /* of the object, or of each object in the array; ends at one without a name */
 };
 
@@ -97,6 +98,9 @@ int step_write(const struct step *s, struct buf *out);
 
 /* A raw value as the trace holds it: one line, valid UTF-8. *repaired (may be NULL) is set when bytes were replaced. */
 int value_put(struct buf *out, struct span raw, bool *repaired);
+
+/* What is wrong with the text inside a raw value: bytes that are not UTF-8, half a surrogate pair. NULL: nothing. */
+const char *value_damage(struct span raw);
 
 struct problem {
 	char place[160];   /* "steps[3].tokens_in" */

@@ -46,11 +46,9 @@ static size_t escape_len(const char *p, const char *end)
 	return end - p < 2 ? 1 : 2;
 }
 
-/* True when the value can be written as it stands. */
-static bool is_clean(struct span raw)
+/* The first byte that cannot be written as it stands: a control character, bad UTF-8, a lone surrogate. Or the end. */
+static const char *skip_clean(const char *p, const char *end)
 {
-	const char *p = raw.p, *end = p + raw.len;
-
 	while ((p = skip_plain(p, end)) < end) {
 		size_t n;
 		if (*p == '\\')
@@ -60,10 +58,24 @@ static bool is_clean(struct span raw)
 		else
 			n = 0;
 		if (!n)
-			return false;
+			break;
 		p += n;
 	}
-	return true;
+	return p;
+}
+
+const char *value_damage(struct span raw)
+{
+	const char *p = raw.p, *end = p + raw.len;
+
+	while ((p = skip_clean(p, end)) < end) {
+		if (*p == '\\')
+			return "holds half of a surrogate pair";
+		if ((unsigned char)*p >= 0x80)
+			return "is not valid UTF-8";
+		p++; /* white space between tokens */
+	}
+	return NULL;
 }
 
 static int put_repaired_string(struct buf *out, const char **pp, const char *end, bool *repaired)
@@ -118,7 +130,7 @@ int value_put(struct buf *out, struct span raw, bool *repaired)
 {
 	bool ignored;
 
-	if (is_clean(raw))
+	if (skip_clean(raw.p, raw.p + raw.len) == raw.p + raw.len)
 		return buf_add_span(out, raw);
 	return put_repaired(out, raw, repaired ? repaired : &ignored);
 }

@@ -351,20 +351,18 @@ static int by_number(const void *a, const void *b)
 START_TEST(more_than_the_memory_is_sorted)
 {
 	struct sorter s;
-	uint64_t n = 1000003, v, step = 611953;
+	uint64_t n = 1000003, v, step = 611953, wrong = 0;
 
 	sorter_init(&s, sizeof(v), by_number, AT_FDCWD);
 	for (uint64_t i = 0; i < n; i++) {
 		v = i * step % n;
-		ck_assert_int_eq(sorter_add(&s, &v), 0);
-		ck_assert_uint_le(s.cap * s.size, LIMIT_SORT_MEMORY);
+		wrong += sorter_add(&s, &v) || s.cap * s.size > LIMIT_SORT_MEMORY;
 	}
 	ck_assert_int_eq(sorter_sort(&s), 0);
 	ck_assert_uint_gt(s.n_parts, 3);
-	for (uint64_t i = 0; i < n; i++) {
-		ck_assert_int_eq(sorter_next(&s, &v), 1);
-		ck_assert_uint_eq(v, i);
-	}
+	for (uint64_t i = 0; i < n; i++)
+		wrong += sorter_next(&s, &v) != 1 || v != i;
+	ck_assert_uint_eq(wrong, 0);
 	ck_assert_int_eq(sorter_next(&s, &v), 0);
 	sorter_fini(&s);
 }
