@@ -140,7 +140,7 @@ programs: $(UNIT)
 $(B)/tests/%: tests/unit/%.c $(B)/libcf-all.a
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<")
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/support -o $@ $< $(B)/libcf-all.a $(LDLIBS) $(shell pkg-config --libs check)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/support -o $@ $< $(B)/libcf-all.a $(LDLIBS) $(shell pkg-config --libs check libbrotlienc)
 
 ## make clean       remove build/
 clean:
