@@ -1,13 +1,13 @@
 /* The program: reads the command line, hands over to the command, and says what went wrong. */
+#include "base/exit.h"
 #include "base/log.h"
-#include "exit.h"
 #include "options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HELP_MAX (256 * 1024)
+#define HELP_MAX (256 * 1024) /* both texts are far shorter */
 
 extern char **environ;
 
@@ -52,8 +52,10 @@ static int dispatch(const struct options *o, int argc, char **argv)
 		return print_man();
 	if (o->help)
 		return print_help(command_named(argc, argv) ? o->command : NULL);
-	log_setup(o->quiet ? LOG_WARN : o->verbose ? LOG_DEBUG : LOG_INFO, o->json_log,
-		  isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
+	log_setup(o->quiet     ? LOG_WARN
+		  : o->verbose ? LOG_DEBUG
+			       : LOG_INFO,
+		  o->json_log, isatty(STDERR_FILENO) && !getenv("NO_COLOR"));
 	if (o->command->own)
 		return o->command->own(argc - 1, argv + 1);
 	return o->command->run(o);

@@ -160,9 +160,8 @@ static bool number_with(const struct unit *units, const char *text, uint64_t *ou
 bool options_size(const char *text, uint64_t *out)
 {
 	static const struct unit units[] = {
-		{ "", 1 },		  { "K", 1024 },	    { "M", 1048576 },
-		{ "G", 1073741824 },	  { "KiB", 1024 },	    { "MiB", 1048576 },
-		{ "GiB", 1073741824 },	  { NULL, 0 },
+		{ "", 1 },	 { "K", 1024 },	     { "M", 1048576 },	    { "G", 1073741824 },
+		{ "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 1073741824 }, { NULL, 0 },
 	};
 
 	return number_with(units, text, out);
@@ -171,7 +170,8 @@ bool options_size(const char *text, uint64_t *out)
 bool options_time(const char *text, uint64_t *out)
 {
 	static const struct unit units[] = {
-		{ "", 1e9 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 }, { NULL, 0 },
+		{ "", 1e9 },   { "ms", 1e6 },	{ "s", 1e9 },
+		{ "m", 60e9 }, { "h", 3600e9 }, { NULL, 0 },
 	};
 
 	return number_with(units, text, out);
@@ -179,7 +179,9 @@ bool options_time(const char *text, uint64_t *out)
 
 static bool read_bool(const char *text, bool *out)
 {
-	static const char *const words[][2] = { { "0", "1" }, { "no", "yes" }, { "false", "true" }, { "off", "on" } };
+	static const char *const words[][2] = {
+		{ "0", "1" }, { "no", "yes" }, { "false", "true" }, { "off", "on" }
+	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		for (int k = 0; k < 2; k++) {
@@ -200,7 +202,8 @@ static bool add_pids(struct options *o, const char *text)
 	if (!rest.len)
 		return false;
 	while (span_split(&rest, ',', &item)) {
-		if (!span_u64(span_trim(item), &pid) || pid == 0 || pid > INT32_MAX || o->n_pids == OPTIONS_MAX_PIDS)
+		if (!span_u64(span_trim(item), &pid) || pid == 0 || pid > INT32_MAX ||
+		    o->n_pids == OPTIONS_MAX_PIDS)
 			return false;
 		o->pids[o->n_pids++] = (uint32_t)pid;
 	}
@@ -264,7 +267,8 @@ static int apply(struct reader *rd, const struct option_row *row, const char *te
 		o->pids_from = rd->source;
 	}
 	if (!set_value(o, row, text))
-		return FAIL(rd->why, "%s: \"%.80s\" is not %s", spelled(rd, row, name), text, wanted[row->type]);
+		return FAIL(rd->why, "%s: \"%.80s\" is not %s", spelled(rd, row, name), text,
+			    wanted[row->type]);
 	return 0;
 }
 
@@ -274,7 +278,8 @@ static int unknown_option(struct reader *rd, const char *given)
 
 	if (near)
 		return FAIL(rd->why, "unknown option --%.60s; did you mean --%s?", given, near);
-	return FAIL(rd->why, "unknown option --%.60s; cf-observe %s --help lists them", given, rd->o->command->name);
+	return FAIL(rd->why, "unknown option --%.60s; cf-observe %s --help lists them", given,
+		    rd->o->command->name);
 }
 
 static int not_for_command(struct reader *rd, const struct option_row *row)
@@ -284,13 +289,16 @@ static int not_for_command(struct reader *rd, const struct option_row *row)
 
 	for (const struct command *c = command_rows; c->name && len < sizeof(of); c++) {
 		if (row->commands & c->bit)
-			len += (size_t)snprintf(of + len, sizeof(of) - len, "%s%s", len ? ", " : "", c->name);
+			len += (size_t)snprintf(of + len, sizeof(of) - len, "%s%s", len ? ", " : "",
+						c->name);
 	}
-	return FAIL(rd->why, "--%s means nothing to %s; it belongs to: %s", row->name, rd->o->command->name, of);
+	return FAIL(rd->why, "--%s means nothing to %s; it belongs to: %s", row->name,
+		    rd->o->command->name, of);
 }
 
 /* `value` is what stands behind = or the letter, or NULL. *i moves when the next argument is taken. */
-static int flag(struct reader *rd, const struct option_row *row, const char *value, int argc, char **argv, int *i)
+static int flag(struct reader *rd, const struct option_row *row, const char *value, int argc,
+		char **argv, int *i)
 {
 	if (!(row->commands & rd->o->command->bit))
 		return not_for_command(rd, row);
@@ -298,7 +306,8 @@ static int flag(struct reader *rd, const struct option_row *row, const char *val
 		return apply(rd, row, value ? value : "yes");
 	if (!value) {
 		if (*i + 1 >= argc)
-			return FAIL(rd->why, "--%s needs %s (%s)", row->name, row->arg, wanted[row->type]);
+			return FAIL(rd->why, "--%s needs %s (%s)", row->name, row->arg,
+				    wanted[row->type]);
 		value = argv[++*i];
 	}
 	return apply(rd, row, value);
@@ -312,7 +321,8 @@ static int long_flag(struct reader *rd, int argc, char **argv, int *i)
 	char given[NAME_MAX_LEN + 1];
 
 	if (!row) {
-		snprintf(given, sizeof(given), "%.*s", eq ? (int)(eq - name) : (int)strlen(name), name);
+		snprintf(given, sizeof(given), "%.*s", eq ? (int)(eq - name) : (int)strlen(name),
+			 name);
 		return unknown_option(rd, given);
 	}
 	return flag(rd, row, eq ? eq + 1 : NULL, argc, argv, i);
@@ -327,8 +337,8 @@ static int letters(struct reader *rd, int argc, char **argv, int *i)
 		const struct option_row *row = row_by_letter(*p);
 
 		if (!row)
-			return FAIL(rd->why, "unknown option -%c; cf-observe %s --help lists them", *p,
-				    rd->o->command->name);
+			return FAIL(rd->why, "unknown option -%c; cf-observe %s --help lists them",
+				    *p, rd->o->command->name);
 		if (row->type != OPT_BOOL)
 			return flag(rd, row, p[1] ? p + 1 : NULL, argc, argv, i);
 		err = flag(rd, row, NULL, argc, argv, i);
@@ -392,7 +402,8 @@ static int read_env(struct reader *rd, char **env)
 		int err;
 
 		options_env_name(r, name);
-		value = settable(r) && (r->commands & rd->o->command->bit) ? env_get(env, name) : NULL;
+		value = settable(r) && (r->commands & rd->o->command->bit) ? env_get(env, name)
+									   : NULL;
 		if (!value || !*value)
 			continue;
 		err = apply(rd, r, value);
@@ -419,8 +430,8 @@ static int config_line(struct reader *rd, struct span line, int number)
 		snprintf(text, NAME_MAX_LEN, "%.*s", SPAN_FMT(key));
 		const char *near = nearest_option(text, CMD_ANY);
 
-		return FAIL(rd->why, "%.120s:%d: unknown name \"%.32s\"%s%s%s", rd->file, number, text,
-			    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+		return FAIL(rd->why, "%.120s:%d: unknown name \"%.32s\"%s%s%s", rd->file, number,
+			    text, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 	}
 	if (value.len >= sizeof(text))
 		return FAIL(rd->why, "%.120s:%d: the value is too long", rd->file, number);
@@ -431,7 +442,8 @@ static int config_line(struct reader *rd, struct span line, int number)
 	return apply(rd, row, text);
 }
 
-int options_read_config(struct options *o, struct span text, const char *file, char why[OPTIONS_WHY])
+int options_read_config(struct options *o, struct span text, const char *file,
+			char why[OPTIONS_WHY])
 {
 	struct reader rd = { o, FROM_CONFIG, file, why };
 	struct span line;
@@ -449,7 +461,9 @@ static int read_config_file(struct options *o, const char *path, bool must, char
 	size_t len;
 
 	if (!f)
-		return must ? FAIL(why, "cannot read the configuration file %.120s: %s", path, strerror(errno)) : 0;
+		return must ? FAIL(why, "cannot read the configuration file %.120s: %s", path,
+				   strerror(errno))
+			    : 0;
 	text = mem_alloc(CONFIG_MAX);
 	len = fread(text, 1, CONFIG_MAX, f);
 	fclose(f);
@@ -484,13 +498,15 @@ static int count_args(const struct options *o, char *why)
 
 	if (o->n_args < c->min_args)
 		return FAIL(why, "%s needs %s; usage: cf-observe %s %s", c->name,
-			    c->min_args == 1 && o->n_args == 0 ? "an argument" : "more arguments", c->name, c->args);
+			    c->min_args == 1 && o->n_args == 0 ? "an argument" : "more arguments",
+			    c->name, c->args);
 	if (c->max_args < 0 || o->n_args <= c->max_args)
 		return 0;
 	if (command_find(o->args[c->max_args]))
-		return FAIL(why, "the command stands first: cf-observe %s [options]", o->args[c->max_args]);
-	return FAIL(why, "\"%.80s\" is one argument too many; usage: cf-observe %s %s", o->args[c->max_args], c->name,
-		    c->args);
+		return FAIL(why, "the command stands first: cf-observe %s [options]",
+			    o->args[c->max_args]);
+	return FAIL(why, "\"%.80s\" is one argument too many; usage: cf-observe %s %s",
+		    o->args[c->max_args], c->name, c->args);
 }
 
 /* The flags are read twice: first to learn --config, --help and the mistakes, then over the file and the environment. */

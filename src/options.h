@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 enum {
-	OPTIONS_MAX_PIDS = 64,    /* named by hand */
+	OPTIONS_MAX_PIDS = 64,	   /* named by hand */
 	OPTIONS_MAX_PATTERNS = 64, /* --redact */
 	OPTIONS_WHY = 320,
 };
@@ -28,7 +28,7 @@ struct options {
 	size_t n_pids;
 	unsigned pids_from; /* which source named them */
 	const char *output;
-	const char *capture; /* -w */
+	const char *capture;  /* -w */
 	uint64_t duration_ns; /* 0: until the target ends */
 	uint64_t buffer;      /* bytes of the ring; 0: chosen by memory */
 
@@ -62,7 +62,7 @@ enum command_bit {
 	CMD_CHECK = 1 << 7,
 	CMD_RECOVER = 1 << 8,
 	CMD_LIVE = CMD_ATTACH | CMD_RUN | CMD_RECORD, /* those that load probes */
-	CMD_WRITES = CMD_LIVE | CMD_REPLAY,            /* those that make traces */
+	CMD_WRITES = CMD_LIVE | CMD_REPLAY,	      /* those that make traces */
 	CMD_ANY = ~0,
 };
 
@@ -77,7 +77,7 @@ enum option_type {
 
 struct option_row {
 	const char *name; /* without --; also the key in the configuration file */
-	char letter;      /* 0: none */
+	char letter;	  /* 0: none */
 	enum option_type type;
 	size_t offset; /* into struct options */
 	const char *arg;
@@ -95,9 +95,10 @@ struct command {
 	const char *help;
 	const char *more;
 	int min_args, max_args; /* max_args < 0: any number */
-	bool ends_at_arg;       /* options end at the first argument: the rest is somebody else's command line */
+	bool ends_at_arg; /* options end at the first argument: the rest is somebody else's command line */
 	int (*run)(const struct options *o); /* gives an exit code */
-	int (*own)(int argc, char **argv); /* reads its arguments itself, after they passed the tables */
+	int (*own)(int argc,
+		   char **argv); /* reads its arguments itself, after they passed the tables */
 };
 extern const struct command command_rows[]; /* the first is the default; ends with a NULL name */
 extern const char *const example_rows[][2]; /* command line, what it does; ends with NULL */
@@ -111,9 +112,10 @@ void options_fini(struct options *o);
 /* Reads flags, environment and configuration file. 0, or -EINVAL and `why` says what is wrong and what was meant. */
 int options_read(struct options *o, int argc, char **argv, char **env, char why[OPTIONS_WHY]);
 /* For --config and its kin: applies `name = value` lines. 0 or -EINVAL. */
-int options_read_config(struct options *o, struct span text, const char *file, char why[OPTIONS_WHY]);
+int options_read_config(struct options *o, struct span text, const char *file,
+			char why[OPTIONS_WHY]);
 
-const struct command *command_find(const char *name); /* NULL: none */
+const struct command *command_find(const char *name);		   /* NULL: none */
 void options_env_name(const struct option_row *row, char out[96]); /* "CF_OBSERVE_NO_INPUTS" */
 
 int options_help(const struct command *command, struct buf *out); /* NULL: the program */

@@ -1,6 +1,7 @@
 /* --help and the manual page, both walked off the tables. */
 #include "options.h"
-#include "exit.h"
+
+#include "base/exit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,8 @@ static const struct {
 	{ EXIT_FINE, "all went well" },
 	{ EXIT_INTERNAL, "an internal fault; for check and locate: the answer is no" },
 	{ EXIT_USAGE, "the command line is wrong" },
-	{ EXIT_HOST, "the host is not able: no privilege, no kernel BTF, lockdown, kernel too old" },
+	{ EXIT_HOST,
+	  "the host is not able: no privilege, no kernel BTF, lockdown, kernel too old" },
 	{ EXIT_TARGET, "the target was not found" },
 	{ EXIT_UNHOOKED, "nothing could be hooked" },
 	{ EXIT_WRITE, "the output cannot be written" },
@@ -24,7 +26,8 @@ static const struct {
 #define N_EXITS (sizeof(exit_rows) / sizeof(*exit_rows))
 
 /* Walks the groups in the order of their first row; calls `row` for every option of `commands`. */
-static void each_option(unsigned commands, struct buf *out, void (*group)(struct buf *, const char *),
+static void each_option(unsigned commands, struct buf *out,
+			void (*group)(struct buf *, const char *),
 			void (*row)(struct buf *, const struct option_row *))
 {
 	for (const struct option_row *first = option_rows; first->name; first++) {
@@ -55,15 +58,16 @@ static void help_row(struct buf *out, const struct option_row *r)
 {
 	char left[64];
 
-	snprintf(left, sizeof(left), "%c%c%s --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
-		 r->letter ? "," : " ", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+	snprintf(left, sizeof(left), "%c%c%s --%s%s%s", r->letter ? '-' : ' ',
+		 r->letter ? r->letter : ' ', r->letter ? "," : " ", r->name, r->arg ? " " : "",
+		 r->arg ? r->arg : "");
 	buf_printf(out, "  %-22s %s\n", left, r->help);
 }
 
 static int help_command(const struct command *c, struct buf *out)
 {
-	buf_printf(out, "usage: cf-observe %s [options]%s%s\n%c%s.\n", c->name, *c->args ? " " : "", c->args,
-		   c->help[0] - 'a' + 'A', c->help + 1);
+	buf_printf(out, "usage: cf-observe %s [options]%s%s\n%c%s.\n", c->name, *c->args ? " " : "",
+		   c->args, c->help[0] - 'a' + 'A', c->help + 1);
 	if (c->more)
 		buf_printf(out, "%s\n", c->more);
 	each_option(c->bit, out, help_group, help_row);
@@ -115,7 +119,8 @@ static void man_text(struct buf *out, const char *text)
 
 static void man_sentence(struct buf *out, const char *text)
 {
-	char first[2] = { text[0] >= 'a' && text[0] <= 'z' ? (char)(text[0] - 'a' + 'A') : text[0], 0 };
+	char first[2] = { text[0] >= 'a' && text[0] <= 'z' ? (char)(text[0] - 'a' + 'A') : text[0],
+			  0 };
 
 	man_text(out, first);
 	man_text(out, text + 1);
@@ -150,7 +155,8 @@ static void man_row(struct buf *out, const struct option_row *r)
 
 	buf_add_text(out, ".It ");
 	if (r->letter)
-		buf_printf(out, "Fl %c%s%s , ", r->letter, r->arg ? " Ar " : "", r->arg ? r->arg : "");
+		buf_printf(out, "Fl %c%s%s , ", r->letter, r->arg ? " Ar " : "",
+			   r->arg ? r->arg : "");
 	buf_add_text(out, "Fl \\-");
 	man_text(out, r->name);
 	if (r->arg)
@@ -184,7 +190,9 @@ static void man_options(struct buf *out)
 
 static void man_commands(struct buf *out)
 {
-	buf_add_text(out, ".Sh COMMANDS\nWithout a command,\n.Nm\nmeans\n.Cm attach .\n.Bl -tag -width Ds\n");
+	buf_add_text(
+		out,
+		".Sh COMMANDS\nWithout a command,\n.Nm\nmeans\n.Cm attach .\n.Bl -tag -width Ds\n");
 	for (const struct command *c = command_rows; c->name; c++) {
 		buf_printf(out, ".It Cm %s", c->name);
 		if (*c->args) {
@@ -200,29 +208,43 @@ static void man_commands(struct buf *out)
 
 int options_man(struct buf *out)
 {
-	buf_printf(out, ".Dd %s\n.Dt CF-OBSERVE 8\n.Os\n.Sh NAME\n.Nm cf-observe\n.Nd watch AI agents with eBPF\n", MAN_DATE);
-	buf_add_text(out, ".Sh SYNOPSIS\n.Nm\n.Op Ar command\n.Op Ar options\n"
-			  ".Sh DESCRIPTION\n.Nm\nattaches to running programs, reads what they say to language models and tools\nbefore "
-			  "it is encrypted and after it is decrypted, and\nwrites one trace for every run.\n"
-			  "The programs need no change and do not notice.\n"
-			  "It needs root or the capabilities that\n.Cm doctor\nnames.\n");
+	buf_printf(out,
+		   ".Dd %s\n.Dt CF-OBSERVE 8\n.Os\n.Sh NAME\n.Nm cf-observe\n.Nd watch AI agents "
+		   "with eBPF\n",
+		   MAN_DATE);
+	buf_add_text(
+		out,
+		".Sh SYNOPSIS\n.Nm\n.Op Ar command\n.Op Ar options\n"
+		".Sh DESCRIPTION\n.Nm\nattaches to running programs, reads what they say to "
+		"language models and tools\nbefore "
+		"it is encrypted and after it is decrypted, and\nwrites one trace for every run.\n"
+		"The programs need no change and do not notice.\n"
+		"It needs root or the capabilities that\n.Cm doctor\nnames.\n");
 	man_commands(out);
-	buf_add_text(out, ".Sh OPTIONS\nAn option is given as a flag, as a variable of the environment, or as a line\n"
-			  ".Dl name = value\nof the configuration file; the first of these that names it wins.\n");
+	buf_add_text(out, ".Sh OPTIONS\nAn option is given as a flag, as a variable of the "
+			  "environment, or as a line\n"
+			  ".Dl name = value\nof the configuration file; the first of these that "
+			  "names it wins.\n");
 	man_options(out);
-	buf_add_text(out, ".Sh SIGNALS\nThe first\n.Dv SIGINT\nor\n.Dv SIGTERM\nends the observation: what is under way is "
-			  "drained and the traces are finished.\nThe second one aborts.\n.Dv SIGUSR1\nprints the counters.\n");
-	buf_add_text(out, ".Sh ENVIRONMENT\nBesides the variables above,\n.Ev CF_OBSERVE_CONFIG\nnames the configuration file, "
+	buf_add_text(out, ".Sh SIGNALS\nThe first\n.Dv SIGINT\nor\n.Dv SIGTERM\nends the "
+			  "observation: what is under way is "
+			  "drained and the traces are finished.\nThe second one aborts.\n.Dv "
+			  "SIGUSR1\nprints the counters.\n");
+	buf_add_text(out, ".Sh ENVIRONMENT\nBesides the variables above,\n.Ev "
+			  "CF_OBSERVE_CONFIG\nnames the configuration file, "
 			  "and\n.Ev NO_COLOR\nturns colours off.\n");
 	buf_add_text(out, ".Sh FILES\n.Bl -tag -width Ds\n.It Pa trace-RUN.json\nA finished run.\n"
-			  ".It Pa trace-RUN.jsonl.part\nThe journal of a run that is open, or was cut;\n.Cm recover\n"
-			  "makes a trace of it.\n.It Pa /etc/cf-observe.conf\nThe configuration file.\n.El\n");
+			  ".It Pa trace-RUN.jsonl.part\nThe journal of a run that is open, or was "
+			  "cut;\n.Cm recover\n"
+			  "makes a trace of it.\n.It Pa /etc/cf-observe.conf\nThe configuration "
+			  "file.\n.El\n");
 	buf_add_text(out, ".Sh EXIT STATUS\n.Bl -tag -width Ds\n");
 	for (size_t i = 0; i < N_EXITS; i++) {
 		buf_printf(out, ".It %d\n", exit_rows[i].code);
 		man_sentence(out, exit_rows[i].meaning);
 	}
-	buf_add_text(out, ".El\n.Pp\n.Cm run\nends with the status of its command; its own failures are 125, 126 (cannot be\n"
+	buf_add_text(out, ".El\n.Pp\n.Cm run\nends with the status of its command; its own "
+			  "failures are 125, 126 (cannot be\n"
 			  "executed) and 127 (not found).\n.Sh EXAMPLES\n");
 	for (size_t i = 0; example_rows[i][0]; i++) {
 		man_sentence(out, example_rows[i][1]);
