@@ -45,6 +45,15 @@
 #define LIMIT_RUN_HEAD (16 * MIB)
 /* Records sorted in memory; more of them go through a temporary file, so that a million steps need no more memory. */
 #define LIMIT_SORT_MEMORY (1 * MIB)
+/* Messages of one request: as many as are remembered. */
+#define LIMIT_MESSAGES LIMIT_HISTORY
+/* Parts of one message: a 128k-token answer could have one a token; more is an attack on memory. */
+#define LIMIT_PARTS 131072
+/* Tool names of one request: providers refuse more than some hundred, gateways send a few thousand. */
+#define LIMIT_TOOLS_OFFERED 8192
+/* Tools asked for in one streamed answer, and answers (choices) of one call. */
+#define LIMIT_STREAM_TOOLS 1024
+#define LIMIT_CHOICES 128
 /* Runs open at the same time. */
 #define LIMIT_RUNS 4096
 

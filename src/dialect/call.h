@@ -94,6 +94,9 @@ struct call {
 	bool incomplete;              /* bytes missing or cut */
 	uint64_t missing_bytes;
 	const char *reason;           /* of incomplete */
+	bool replaced_utf8;           /* invalid UTF-8 became U+FFFD */
+	struct span session_id;       /* as headers or body name the agent's session or thread; SPAN_NONE */
+	struct span agent_id, parent_agent_id; /* sub-agents that say so in headers */
 	struct span metadata;         /* further members for the step's metadata: raw JSON object, or SPAN_NONE */
 	/* CALL_TOOL and others: */
 	struct tool_request tool;
@@ -107,6 +110,7 @@ struct dialect {
 	int (*match)(const struct exchange *ex);
 	/* Fills *c (zeroed, times and error defaults set by the caller). Also works on partial exchanges. */
 	void (*read)(const struct exchange *ex, struct call *c);
+	const char *provider; /* when neither host nor headers name one; may be NULL */
 };
 
 /* Table of all dialects, NULL-terminated. */

@@ -1,0 +1,10 @@
+/* Every dialect's one exported object, for table.c. */
+#ifndef CF_DIALECT_DIALECTS_H
+#define CF_DIALECT_DIALECTS_H
+
+#include "dialect/call.h"
+
+extern const struct dialect dialect_openai_chat;
+extern const struct dialect dialect_anthropic_messages;
+
+#endif

@@ -1,0 +1,7 @@
+#include "dialect/dialects.h"
+
+const struct dialect *const dialects[] = {
+	&dialect_openai_chat,
+	&dialect_anthropic_messages,
+	NULL,
+};
