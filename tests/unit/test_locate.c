@@ -80,8 +80,8 @@ static void check_library(const char *soname, enum tls_family family, const enum
 
 START_TEST(openssl_by_symbol)
 {
-	static const enum tls_func funcs[] = { FN_SSL_READ, FN_SSL_WRITE, FN_SSL_READ_EX,
-					       FN_SSL_WRITE_EX, FN_SSL_FREE, FN_NONE };
+	static const enum tls_func funcs[] = { FN_SSL_READ,	FN_SSL_WRITE, FN_SSL_READ_EX,
+					       FN_SSL_WRITE_EX, FN_SSL_FREE,  FN_NONE };
 
 	check_library("libssl.so.3", TLS_OPENSSL, funcs);
 }
@@ -109,7 +109,8 @@ static int locate_bytes(const void *p, size_t len, struct locate_result *r)
 
 START_TEST(not_for_us)
 {
-	static const char script[] = "#!/bin/sh\necho this is not an ELF file, and long enough for one\n";
+	static const char script[] =
+		"#!/bin/sh\necho this is not an ELF file, and long enough for one\n";
 	struct locate_result r;
 	int fd;
 

@@ -13,15 +13,15 @@
 #include <string.h>
 
 enum {
-	REASON_SHOULD_NOT = 0x42,     /* ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED */
-	REASON_BAD_LENGTH = 0x6f,     /* SSL_R_BAD_LENGTH */
-	REASON_SSL_HANDSHAKE = 0xd7,  /* SSL_R_SSL_HANDSHAKE_FAILURE */
-	REASON_UNINITIALIZED = 0xe2,  /* SSL_R_UNINITIALIZED */
-	MAX_SITES = 1024,	      /* error sites of ssl_lib.cc; real ones have 80-160 */
-	MAX_PATH = 256,		      /* bytes of the file name before /ssl/ssl_lib.cc */
-	WRITE_LINES = 40,	      /* slack for the four errors of SSL_write */
+	REASON_SHOULD_NOT = 0x42,    /* ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED */
+	REASON_BAD_LENGTH = 0x6f,    /* SSL_R_BAD_LENGTH */
+	REASON_SSL_HANDSHAKE = 0xd7, /* SSL_R_SSL_HANDSHAKE_FAILURE */
+	REASON_UNINITIALIZED = 0xe2, /* SSL_R_UNINITIALIZED */
+	MAX_SITES = 1024,	     /* error sites of ssl_lib.cc; real ones have 80-160 */
+	MAX_PATH = 256,		     /* bytes of the file name before /ssl/ssl_lib.cc */
+	WRITE_LINES = 40,	     /* slack for the four errors of SSL_write */
 	READ_IMPL_LINES = 60,
-	READ_LINES = 40, /* SSL_read's error before SSL_write's */
+	READ_LINES = 40,   /* SSL_read's error before SSL_write's */
 	MAX_BACK = 0x1200, /* how far before its error site a function may begin */
 	READ_CODE = 0x200, /* SSL_read calls ssl_read_impl within this many bytes */
 	CONTEXT = 48,	   /* bytes looked at on each side of a reference */
@@ -148,15 +148,17 @@ static bool read_site(const struct elf *e, const struct xref *x, struct err_site
 static uint64_t function_start(const struct elf *e, uint64_t va)
 {
 	uint8_t code[MAX_BACK];
-	uint64_t start, end, off;
+	uint64_t start, end, off, room;
 
 	if (fde_find(e, va, &start, &end))
 		return start;
-	if (!elf_va_to_off(e, va, &off) || off < MAX_BACK ||
-	    elf_read(e, off - MAX_BACK, code, sizeof(code)))
+	if (!elf_va_to_off(e, va, &off))
 		return 0;
-	for (size_t back = 4; back <= MAX_BACK - 16; back++) {
-		const uint8_t *p = code + MAX_BACK - back;
+	room = off < MAX_BACK ? off : MAX_BACK;
+	if (elf_read(e, off - room, code, room))
+		return 0;
+	for (size_t back = 4; back <= room; back++) {
+		const uint8_t *p = code + room - back;
 
 		if (e->machine == EM_X86_64 && !((va - back) & 15) &&
 		    !memcmp(p, "\x55\x48\x89\xe5", 4))
@@ -314,5 +316,6 @@ static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
 	return 0;
 }
 
-const struct recipe recipe_boringssl = { "xref", FINDER_ANY_MACHINE, TLS_BORINGSSL,
-					 1u << MARK_SSL_LIB_CC, find, "BoringSSL" };
+const struct recipe recipe_boringssl = { "xref",	FINDER_ANY_MACHINE,
+					 TLS_BORINGSSL, 1u << MARK_SSL_LIB_CC,
+					 find,		"BoringSSL" };

@@ -155,7 +155,8 @@ int cmd_locate(int argc, char **argv)
 	}
 	return status;
 usage:
-	fprintf(stderr, "usage: cf-observe locate FILE... [--json]\n"
-			"Shows where plaintext enters and leaves the TLS library in each ELF file.\n");
+	fprintf(stderr,
+		"usage: cf-observe locate FILE... [--json]\n"
+		"Shows where plaintext enters and leaves the TLS library in each ELF file.\n");
 	return EXIT_BAD_USAGE;
 }

@@ -166,6 +166,9 @@ int elf_open(struct elf *e, int fd)
 	if (!S_ISREG(st.st_mode))
 		return -ENOEXEC;
 	e->size = (uint64_t)st.st_size;
+	e->budget = e->size < ELF_BUDGET_BYTES / ELF_BUDGET_FILES
+			    ? (e->size + ELF_WINDOW) * ELF_BUDGET_FILES
+			    : ELF_BUDGET_BYTES;
 	err = elf_read(e, 0, &eh, sizeof(eh));
 	if (err)
 		return err == -EINVAL ? -ENOEXEC : err;
@@ -343,6 +346,9 @@ int elf_scan(struct elf *e, uint64_t off, uint64_t len, elf_scan_fn scan, void *
 			return (int)n;
 		if (n == 0)
 			return 0;
+		if ((uint64_t)n > e->budget)
+			return -E2BIG;
+		e->budget -= (uint64_t)n;
 		if ((size_t)n < own)
 			own = (size_t)n;
 		err = scan(arg, e->window, own, (size_t)n, off);

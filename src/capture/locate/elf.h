@@ -9,15 +9,20 @@
 #include <stdint.h>
 
 enum {
-	ELF_MAX_SEGS = 64,	 /* PT_LOAD; linkers make 2-10 */
-	ELF_MAX_PHDRS = 256,	 /* program headers looked at */
-	ELF_MAX_SECS = 1024,	 /* section headers looked at; executables have 20-60 */
+	ELF_MAX_SEGS = 64,	  /* PT_LOAD; linkers make 2-10 */
+	ELF_MAX_PHDRS = 256,	  /* program headers looked at */
+	ELF_MAX_SECS = 1024,	  /* section headers looked at; executables have 20-60 */
 	ELF_MAX_NOTES = 64 << 10, /* bytes of one note segment */
-	ELF_MAX_RELA = 64 << 20, /* bytes of relocations; 20 MB in a 400 MB executable */
-	ELF_MAX_DYNAMIC = 4096,	 /* entries of the dynamic section */
-	ELF_WINDOW = 1 << 20,	 /* bytes of a file held at once while scanning */
-	ELF_AHEAD = 4096,	 /* bytes a scanner may look past the positions it owns */
+	ELF_MAX_RELA = 64 << 20,  /* bytes of relocations; 20 MB in a 400 MB executable */
+	ELF_MAX_DYNAMIC = 4096,	  /* entries of the dynamic section */
+	ELF_WINDOW = 1 << 20,	  /* bytes of a file held at once while scanning */
+	ELF_BUDGET_FILES = 16,	  /* how many times the size of the file may be scanned in all: five
+				  * is usual, and overlapping headers must not make it thousands */
+	ELF_AHEAD = 4096,	  /* bytes a scanner may look past the positions it owns */
 };
+
+/* ... and not more than this: some five seconds. Sparse files cost nothing to make large. */
+#define ELF_BUDGET_BYTES (8ULL << 30)
 
 struct elf_seg {
 	uint64_t off, va, filesz;
@@ -33,11 +38,12 @@ struct elf_sec {
 struct elf {
 	int fd;
 	uint64_t size;
+	uint64_t budget; /* bytes that may still be scanned */
 	uint16_t machine, type;
 	uint32_t n_segs, n_secs;
-	uint64_t names_off, names_size;		/* section name table */
-	uint64_t dyn_off, dyn_size;		/* PT_DYNAMIC */
-	uint64_t ehf_off, ehf_va, ehf_size;	/* PT_GNU_EH_FRAME */
+	uint64_t names_off, names_size;	    /* section name table */
+	uint64_t dyn_off, dyn_size;	    /* PT_DYNAMIC */
+	uint64_t ehf_off, ehf_va, ehf_size; /* PT_GNU_EH_FRAME */
 	char build_id[65];
 	struct elf_seg segs[ELF_MAX_SEGS];
 	struct elf_sec *secs;
@@ -71,7 +77,7 @@ uint32_t elf_relative(const struct elf *e);
 /*
  * Calls scan over [off, off + len) window by window. The callee owns match starts in buf[0..own)
  * and may look at buf[0..avail); at is the file offset of buf[0]. A nonzero return stops and is
- * returned. A range that leaves the file is cut to it.
+ * returned. A range that leaves the file is cut to it. -E2BIG when the budget is used up.
  */
 typedef int (*elf_scan_fn)(void *arg, const uint8_t *buf, size_t own, size_t avail, uint64_t at);
 int elf_scan(struct elf *e, uint64_t off, uint64_t len, elf_scan_fn scan, void *arg);

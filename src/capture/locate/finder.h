@@ -27,8 +27,7 @@ bool result_has(const struct locate_result *out, enum tls_family family);
 /* A function by its address; false when it is not code of this file or the table is full. */
 bool lib_add_va(const struct elf *e, struct locate_lib *lib, enum tls_func func, uint64_t va);
 bool lib_has(const struct locate_lib *lib, enum tls_func func);
-void lib_reason(struct locate_lib *lib, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+void lib_reason(struct locate_lib *lib, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Fills entry_off and ret_off of a site from the code at func_off. */
 void prologue_slide(const struct elf *e, struct locate_site *site);

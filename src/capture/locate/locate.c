@@ -13,8 +13,7 @@ static const struct finder *const finders[] = {
 	&finder_recipes,
 };
 
-struct locate_lib *result_lib(struct locate_result *out, enum tls_family family,
-			      const char *method)
+struct locate_lib *result_lib(struct locate_result *out, enum tls_family family, const char *method)
 {
 	struct locate_lib *lib;
 
@@ -106,9 +105,9 @@ int locate_file(int fd, struct locate_result *out)
 	err = elf_open(&e, fd);
 	if (err) {
 		snprintf(out->reason, sizeof(out->reason), "%s",
-			 err == -ENOEXEC ? "not a 64-bit little-endian ELF file" :
-			 err == -EINVAL	 ? "damaged ELF headers" :
-					   strerror(-err));
+			 err == -ENOEXEC  ? "not a 64-bit little-endian ELF file"
+			 : err == -EINVAL ? "damaged ELF headers"
+					  : strerror(-err));
 		return err;
 	}
 	out->machine = e.machine;
@@ -124,7 +123,9 @@ int locate_file(int fd, struct locate_result *out)
 	}
 	elf_close(&e);
 	if (err) {
-		snprintf(out->reason, sizeof(out->reason), "reading the file: %s", strerror(-err));
+		snprintf(out->reason, sizeof(out->reason), "%s",
+			 err == -E2BIG ? "tables overlap too often to be a real program"
+				       : strerror(-err));
 		return err;
 	}
 	return verdict(out);

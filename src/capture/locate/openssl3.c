@@ -10,39 +10,43 @@
 #include <string.h>
 
 enum {
-	MAX_REFS = 64, /* places that name one function; real ones have 2-6 */
+	MAX_REFS = 512, /* places that name either function, or one whose name lies between */
+	NAMES_APART = 4096,
 };
 
-/* The one function all references lie in; 0 when there is none or they disagree. */
-static int function_naming(struct elf *e, const struct survey *s, enum marker marker,
-			   const char *name, uint64_t *out)
+/* Address of the whole string that is name, not a part of a longer one; 0 when absent or not unique. */
+static uint64_t string_address(const struct elf *e, const struct survey *s, enum marker marker,
+			       const char *name)
 {
-	struct xref refs[MAX_REFS];
 	uint64_t found = 0;
 
-	*out = 0;
 	for (uint32_t i = 0; i < s->n[marker]; i++) {
 		char text[SCAN_MAX_NEEDLE];
-		uint64_t va, start, end;
-		unsigned n;
-		int err;
+		uint64_t va, off = s->off[marker][i];
 
-		/* the whole string, not a part of a longer one */
-		if (!s->off[marker][i] || elf_string(e, s->off[marker][i], text, sizeof(text)) ||
-		    strcmp(text, name) || elf_string(e, s->off[marker][i] - 1, text, 2) ||
-		    text[0] || !elf_off_to_va(e, s->off[marker][i], &va))
+		if (!off || elf_string(e, off, text, sizeof(text)) || strcmp(text, name) ||
+		    elf_string(e, off - 1, text, 2) || text[0] || !elf_off_to_va(e, off, &va))
 			continue;
-		err = scan_xrefs(e, va, va, refs, MAX_REFS, &n);
-		if (err)
-			return err;
-		for (unsigned k = 0; k < n && k < MAX_REFS; k++) {
-			if (!fde_find(e, refs[k].at, &start, &end) || (found && found != start))
-				return 0;
-			found = start;
-		}
+		if (found)
+			return 0;
+		found = va;
 	}
-	*out = found;
-	return 0;
+	return found;
+}
+
+/* The one function that all references to an address lie in; 0 when there is none or they differ. */
+static uint64_t function_of(const struct elf *e, const struct xref *refs, unsigned n, uint64_t name)
+{
+	uint64_t found = 0, start, end;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (refs[i].target != name)
+			continue;
+		if (!fde_find(e, refs[i].at, &start, &end) || (found && found != start))
+			return 0;
+		found = start;
+	}
+	return found;
 }
 
 /* "OpenSSL 3.5.5 27 Jan 2026" among the constants. */
@@ -65,15 +69,22 @@ static void name_version(const struct elf *e, const struct survey *s, struct loc
 
 static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
 {
-	uint64_t read, write;
-	int err;
+	uint64_t read = string_address(e, s, MARK_SSL_READ_INTERNAL, "ssl_read_internal");
+	uint64_t write = string_address(e, s, MARK_SSL_WRITE_INTERNAL, "ssl_write_internal");
+	uint64_t lo = read < write ? read : write, hi = read < write ? write : read;
+	struct xref refs[MAX_REFS];
+	unsigned n = 0;
+	int err = 0;
 
 	name_version(e, s, lib);
-	err = function_naming(e, s, MARK_SSL_READ_INTERNAL, "ssl_read_internal", &read);
-	if (!err)
-		err = function_naming(e, s, MARK_SSL_WRITE_INTERNAL, "ssl_write_internal", &write);
+	/* both names are constants of one source file, so one pass over the code serves both */
+	if (read && write && hi - lo < NAMES_APART)
+		err = scan_xrefs(e, lo, hi, refs, MAX_REFS, &n);
 	if (err)
 		return err;
+	n = n < MAX_REFS ? n : 0;
+	read = function_of(e, refs, n, read);
+	write = function_of(e, refs, n, write);
 	if (read && write && read != write) {
 		lib_add_va(e, lib, FN_SSL_READ_EX, read);
 		lib_add_va(e, lib, FN_SSL_WRITE_EX, write);
@@ -86,5 +97,6 @@ static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
 	return 0;
 }
 
-const struct recipe recipe_openssl3 = { "xref", FINDER_ANY_MACHINE, TLS_OPENSSL,
-					1u << MARK_SSL_WRITE_INTERNAL, find, "OpenSSL 3" };
+const struct recipe recipe_openssl3 = { "xref",	     FINDER_ANY_MACHINE,
+					TLS_OPENSSL, 1u << MARK_SSL_WRITE_INTERNAL,
+					find,	     "OpenSSL 3" };

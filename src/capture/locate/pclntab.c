@@ -11,11 +11,12 @@
 #include <string.h>
 
 enum {
-	MAX_FUNCS = 4 << 20,	   /* functions of one program; large ones have 300,000 */
-	MAX_FUNC_SIZE = 64 << 10,  /* bytes; Conn.Read and Conn.Write are below 3 KiB */
-	CURSOR = 64 << 10,	   /* bytes held of each table while walking it */
-	MODULE_TEXT = 176,	   /* runtime.moduledata.text, Go 1.18 and later */
-	REGISTER_ABI_MAGIC = 0xf0, /* first table version that always goes with register arguments */
+	MAX_FUNCS = 4 << 20,	  /* functions of one program; large ones have 300,000 */
+	MAX_FUNC_SIZE = 64 << 10, /* bytes; Conn.Read and Conn.Write are below 3 KiB */
+	CURSOR = 64 << 10,	  /* bytes held of each table while walking it */
+	MAX_REFILLS = 16384,	  /* of a cursor: offsets that jump about would read without end */
+	MAX_TRIES = 64,		  /* places that look like the table when headers do not name it */
+	MODULE_TEXT = 176,	  /* runtime.moduledata.text, Go 1.18 and later */
 };
 
 static const struct go_func {
@@ -42,13 +43,16 @@ struct cursor {
 	const struct elf *e;
 	uint64_t at;
 	size_t len;
+	unsigned refills;
 	uint8_t buf[CURSOR];
 };
 
 static const uint8_t *cursor_get(struct cursor *c, uint64_t off, size_t len)
 {
 	if (off < c->at || off - c->at + len > c->len) {
-		long n = elf_read_some(c->e, off, c->buf, sizeof(c->buf));
+		long n = c->refills++ < MAX_REFILLS
+				 ? elf_read_some(c->e, off, c->buf, sizeof(c->buf))
+				 : 0;
 
 		c->at = off;
 		c->len = n > 0 ? (size_t)n : 0;
@@ -97,6 +101,7 @@ static bool read_header(const struct elf *e, uint64_t off, struct pcln *t)
 struct magic_pass {
 	const struct elf *e;
 	struct pcln *t;
+	unsigned tries;
 };
 
 static int magic_window(void *arg, const uint8_t *buf, size_t own, size_t avail, uint64_t at)
@@ -105,7 +110,7 @@ static int magic_window(void *arg, const uint8_t *buf, size_t own, size_t avail,
 
 	/* the linker aligns the table to 16 bytes or more */
 	for (size_t i = (16 - at % 16) % 16; i < own && i + 8 <= avail; i += 16) {
-		if (is_header(buf + i) && read_header(p->e, at + i, p->t))
+		if (is_header(buf + i) && p->tries++ < MAX_TRIES && read_header(p->e, at + i, p->t))
 			return 1;
 	}
 	return 0;
@@ -114,7 +119,7 @@ static int magic_window(void *arg, const uint8_t *buf, size_t own, size_t avail,
 static int find_table(struct elf *e, struct pcln *t)
 {
 	static const char *const names[] = { ".gopclntab", ".data.rel.ro.gopclntab" };
-	struct magic_pass pass = { e, t };
+	struct magic_pass pass = { e, t, 0 };
 	int found = 0;
 
 	for (size_t i = 0; i < 2; i++) {
@@ -234,7 +239,7 @@ static bool base_fits(const struct elf *e, const struct found *f, uint64_t base)
 /* runtime.moduledata begins with the address of the table, and holds the start of the text. */
 struct module {
 	uint64_t table, relative;
-	uint64_t at;   /* address of the module data */
+	uint64_t at; /* address of the module data */
 	uint64_t text;
 };
 
@@ -315,10 +320,10 @@ static void find_rets(const struct elf *e, struct locate_site *s, uint64_t size)
 			i += 4;
 			continue;
 		}
-		at = code[i] != 0x48 || code[i + 2] != 0xc4 ? 0 :
-		     code[i + 1] == 0x83		    ? i + 4 :
-		     code[i + 1] == 0x81		    ? i + 7 :
-							      0;
+		at = code[i] != 0x48 || code[i + 2] != 0xc4 ? 0
+		     : code[i + 1] == 0x83		    ? i + 4
+		     : code[i + 1] == 0x81		    ? i + 7
+							    : 0;
 		if (at && at < size && code[at] == 0x5d)
 			at++;
 		if (at && at < size && code[at] == 0xc3 && s->n_rets < LOCATE_MAX_RETS)
@@ -353,9 +358,12 @@ static void add_funcs(struct elf *e, const struct pcln *t, const struct found *f
 	uint64_t base;
 
 	if (!text_base(e, t, f, &base)) {
-		lib_reason(lib, t->version < REGISTER_ABI_MAGIC || t->version == 0xfa ?
-			   "%s: arguments on the stack (Go 1.16 and before) are not covered" :
-			   "%s found, the start of the Go text was not", lib->library);
+		lib_reason(
+			lib,
+			t->version == 0xfa
+				? "%s: arguments on the stack (Go 1.16 and before) are not covered"
+				: "%s found, the start of the Go text was not",
+			lib->library);
 		return;
 	}
 	for (int k = 0; k < N_WANTED; k++) {

@@ -39,42 +39,54 @@ static unsigned modrm_len(const uint8_t *p)
 	return len + (mod == 1 ? 1 : mod == 2 ? 4 : 0);
 }
 
+/* What instructions with a modrm byte do that matters here. */
+enum effect {
+	WRITES_RM, /* a register we may lose, or memory (a spill) */
+	WRITES_REG,
+	CLEARS,	   /* xor r, r */
+	FLAGS,	   /* test, cmp: flags only */
+	IMMEDIATE, /* sub rsp, n and cmp r/m, n: told apart by the reg field */
+};
+
+static const struct {
+	uint8_t opcode, imm; /* imm: bytes behind modrm and displacement */
+	enum effect effect;
+} opcodes[] = {
+	{ 0x89, 0, WRITES_RM }, { 0x8b, 0, WRITES_REG }, { 0x8d, 0, WRITES_REG },
+	{ 0x31, 0, CLEARS },	{ 0x33, 0, CLEARS },	 { 0x85, 0, FLAGS },
+	{ 0x39, 0, FLAGS },	{ 0x3b, 0, FLAGS },	 { 0x83, 1, IMMEDIATE },
+	{ 0x81, 4, IMMEDIATE },
+};
+
+static bool is_harmless(enum effect effect, bool direct, unsigned reg, unsigned rm)
+{
+	switch (effect) {
+	case WRITES_RM:
+		return !direct || reg_is_scratch(rm);
+	case WRITES_REG:
+		return reg_is_scratch(reg);
+	case CLEARS:
+		return direct && reg_is_scratch(rm) && reg_is_scratch(reg);
+	case FLAGS:
+		return true;
+	case IMMEDIATE:
+		return (reg & 7) == 7 || (direct && rm == 4 && (reg & 7) == 5);
+	}
+	return false;
+}
+
 static struct insn decode_moves(const uint8_t *p, unsigned rex, unsigned at)
 {
 	unsigned reg = (p[at + 1] >> 3 & 7) | (rex & 4) << 1;
 	unsigned rm = (p[at + 1] & 7) | (rex & 1) << 3;
-	unsigned len = at + 1 + modrm_len(p + at + 1);
 	bool direct = p[at + 1] >> 6 == 3;
 
-	switch (p[at]) {
-	case 0x89: /* mov r/m, r: a register we may lose, or a spill to memory */
-		if (!direct || reg_is_scratch(rm))
-			return (struct insn){ len, false, true };
-		break;
-	case 0x8b: /* mov r, r/m */
-	case 0x8d: /* lea r, m */
-		if (reg_is_scratch(reg))
-			return (struct insn){ len, false, true };
-		break;
-	case 0x31: /* xor r, r */
-	case 0x33:
-		if (direct && reg_is_scratch(rm) && reg_is_scratch(reg))
-			return (struct insn){ len, false, true };
-		break;
-	case 0x85: /* test r, r: flags only */
-	case 0x39: /* cmp */
-	case 0x3b:
-		return (struct insn){ len, false, true };
-	case 0x83: /* sub rsp, imm8; cmp r/m, imm8 */
-		if (direct && rm == 4 && reg == 5)
-			return (struct insn){ len + 1, false, false };
-		if (reg == 7)
-			return (struct insn){ len + 1, false, true };
-		break;
-	case 0x81: /* sub rsp, imm32 */
-		if (direct && rm == 4 && reg == 5)
-			return (struct insn){ len + 4, false, false };
-		break;
+	for (size_t i = 0; i < sizeof(opcodes) / sizeof(opcodes[0]); i++) {
+		bool moves_rsp = opcodes[i].effect == IMMEDIATE && (reg & 7) == 5;
+
+		if (opcodes[i].opcode == p[at] && is_harmless(opcodes[i].effect, direct, reg, rm))
+			return (struct insn){ at + 1 + modrm_len(p + at + 1) + opcodes[i].imm,
+					      false, !moves_rsp };
 	}
 	return (struct insn){ 0 };
 }

@@ -34,6 +34,9 @@ struct recipe {
 	const char *name; /* for the reason when this machine has no recipe */
 };
 
+/* rustls by its mangled names in .symtab; sets the method when it finds them. */
+int rustls_by_symbol(struct elf *e, struct locate_lib *lib);
+
 extern const struct recipe recipe_boringssl, recipe_openssl3, recipe_rustls;
 
 #endif

@@ -5,8 +5,8 @@
  *   dyn MessageDecrypter  drop, size, align, decrypt
  *
  * encrypted_payload_len only adds the record's overhead, so its body is one of a few tiny byte
- * strings; it leads to the encrypter's vtable. The decrypter is the same type (same drop, size,
- * align) with code nearby.
+ * strings; it leads to the encrypter's vtable. The decrypter is of the same type (same drop, size,
+ * align), with its vtable or its code nearby.
  *
  * What the probes see (x86_64): encrypt(rdi result, rsi self, rdx msg, rcx seq). Word 0 of msg zero:
  * one slice (ptr word 1, len word 2), else an array of slices (word 0), count, start, end; the byte
@@ -23,11 +23,13 @@
 #include <string.h>
 
 enum {
-	MAX_LENS = 4096,	/* bodies that look like encrypted_payload_len; 10-200 are met */
-	MAX_TYPES = 32,		/* encrypters: one per cipher family, provider and instance */
-	MAX_TABLES = 64 << 20,	/* bytes of relocated constants held at once; 2-6 MB are met */
-	MAX_OBJECT = 0x2000,	/* size of an encrypter in bytes */
-	NEAR = 0x8000,		/* a decrypter's code lies within this of an encrypter's */
+	FIRST_MINOR = 23,      /* rustls 0.23 */
+	MAX_LENS = 4096,       /* bodies that look like encrypted_payload_len; 10-200 are met */
+	MAX_TYPES = 32,	       /* encrypters: one per cipher family, provider and instance */
+	MAX_TABLES = 64 << 20, /* bytes of relocated constants held at once; 2-6 MB are met */
+	MAX_OBJECT = 0x2000,   /* size of an encrypter in bytes */
+	NEAR_CODE = 0x8000,    /* a decrypter's code lies within this of an encrypter's, */
+	NEAR_TABLE = 0x80,     /* or its vtable does: it has been 0x38 bytes before it */
 };
 
 struct lens {
@@ -144,6 +146,7 @@ struct types {
 	uint32_t n;
 	struct {
 		uint64_t drop, size, align, encrypt;
+		size_t at; /* index of the vtable's first word */
 	} t[MAX_TYPES];
 };
 
@@ -166,11 +169,12 @@ static void find_encrypters(const struct elf *e, const struct tables *t, const s
 		out->t[out->n].drop = v[0];
 		out->t[out->n].size = v[1];
 		out->t[out->n].align = v[2];
+		out->t[out->n].at = j - 4;
 		out->t[out->n++].encrypt = v[3];
 	}
 }
 
-static bool is_decrypter(const struct types *k, const uint64_t *v)
+static bool is_decrypter(const struct types *k, const uint64_t *v, size_t at)
 {
 	bool same = false, near = false;
 
@@ -178,12 +182,23 @@ static bool is_decrypter(const struct types *k, const uint64_t *v)
 		if (v[3] == k->t[i].encrypt)
 			return false;
 		same |= v[0] == k->t[i].drop && v[1] == k->t[i].size && v[2] == k->t[i].align;
-		near |= v[3] - k->t[i].encrypt + NEAR <= 2 * NEAR;
+		near |= v[3] - k->t[i].encrypt + NEAR_CODE <= 2 * NEAR_CODE ||
+			(at - k->t[i].at) * 8 + NEAR_TABLE <= 2 * NEAR_TABLE;
 	}
 	return same && near;
 }
 
-/* "/rustls-0.23.36/src": the version among paths of panics. */
+static unsigned minor_version(const char *p)
+{
+	unsigned n = 0;
+
+	for (; isdigit((unsigned char)*p) && n < 1000; p++)
+		n = 10 * n + (unsigned)(*p - '0');
+	return n;
+}
+
+/* "/rustls-0.23.36/src": the version among paths of panics. Before 0.23 messages had another layout,
+ * so a vtable found there would be misread: false. */
 static bool name_version(const struct elf *e, const struct survey *s, struct locate_lib *lib)
 {
 	for (uint32_t i = 0; i < s->n[MARK_RUSTLS_PATH]; i++) {
@@ -198,9 +213,9 @@ static bool name_version(const struct elf *e, const struct survey *s, struct loc
 			continue;
 		snprintf(lib->library, sizeof(lib->library), "rustls %.*s",
 			 (int)(len - strlen("/rustls-")), text + strlen("/rustls-"));
-		return true;
+		return minor_version(text + strlen("/rustls-0.")) >= FIRST_MINOR;
 	}
-	return false;
+	return true;
 }
 
 static void find_pair(const struct elf *e, const struct tables *t, const struct lens *l,
@@ -215,12 +230,12 @@ static void find_pair(const struct elf *e, const struct tables *t, const struct 
 		const uint64_t *v = t->w + j;
 
 		/* cheap first: nearly every word fails here */
-		if (is_align(v[2]) && v[1] && v[1] < MAX_OBJECT && is_decrypter(&k, v))
+		if (is_align(v[2]) && v[1] && v[1] < MAX_OBJECT && is_decrypter(&k, v, j))
 			lib_add_va(e, lib, FN_RUSTLS_DECRYPT, v[3]);
 	}
 }
 
-static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
+static int find_vtables(struct elf *e, struct locate_lib *lib)
 {
 	struct lens *l = calloc(1, sizeof(*l));
 	struct tables t = { 0 };
@@ -228,7 +243,6 @@ static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
 
 	if (!l)
 		return -ENOMEM;
-	name_version(e, s, lib);
 	l->e = e;
 	err = scan_code(e, lens_window, l);
 	if (!err && l->n) {
@@ -236,20 +250,32 @@ static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
 		err = tables_read(e, &t);
 		if (!err)
 			find_pair(e, &t, l, lib);
-		else if (err == -ENOENT)
-			err = 0;
-	}
-	if (!err && !(lib_has(lib, FN_RUSTLS_ENCRYPT) && lib_has(lib, FN_RUSTLS_DECRYPT))) {
-		lib_reason(lib, "%s found, its record %s not located (the recipe knows 0.23)",
-			   lib->library,
-			   lib_has(lib, FN_RUSTLS_ENCRYPT) ? "decrypters" : "encrypters");
-		lib->n_sites = 0;
 	}
 	free(t.w);
 	free(l);
-	return err;
+	return err == -ENOENT ? 0 : err;
 }
 
-const struct recipe recipe_rustls = { "vtable", FINDER_ANY_MACHINE, TLS_RUSTLS,
-				      1u << MARK_RUSTLS_PATH | 1u << MARK_RUSTLS_ERROR, find,
-				      "rustls" };
+static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
+{
+	int err;
+
+	if (!name_version(e, s, lib)) {
+		err = rustls_by_symbol(e, lib);
+		if (!err && !lib->n_sites)
+			lib_reason(lib, "%s found without symbols; the recipe knows 0.%d and later",
+				   lib->library, FIRST_MINOR);
+		return err;
+	}
+	err = find_vtables(e, lib);
+	if (err || (lib_has(lib, FN_RUSTLS_ENCRYPT) && lib_has(lib, FN_RUSTLS_DECRYPT)))
+		return err;
+	lib_reason(lib, "%s found, its record %s not located", lib->library,
+		   lib_has(lib, FN_RUSTLS_ENCRYPT) ? "decrypters" : "encrypters");
+	lib->n_sites = 0;
+	return 0;
+}
+
+const struct recipe recipe_rustls = { "vtable",	  FINDER_ANY_MACHINE,
+				      TLS_RUSTLS, 1u << MARK_RUSTLS_PATH | 1u << MARK_RUSTLS_ERROR,
+				      find,	  "rustls" };

@@ -8,8 +8,7 @@
 #include <string.h>
 
 enum {
-	SYM_MAX_HITS = 256, /* places in one string table; a real one has each name once */
-	SYM_MAX_NAME = 64,
+	SYM_MAX_HITS = 64, /* places in one string table; a real one has each name once */
 };
 
 static const struct sym_row {
@@ -81,8 +80,8 @@ static int scan_names(void *arg, const uint8_t *buf, size_t own, size_t avail, u
 				continue;
 			n->hits[n->n].stroff = (uint32_t)(at + (uint64_t)(start - buf) - n->base);
 			n->hits[n->n].row = r;
-			n->filter[n->hits[n->n].stroff >> 6 & 63] |=
-				1ULL << (n->hits[n->n].stroff & 63);
+			n->filter[n->hits[n->n].stroff >> 6 & 63] |= 1ULL
+								     << (n->hits[n->n].stroff & 63);
 			n->n++;
 		}
 		nul++;
@@ -187,7 +186,9 @@ static void check_directions(struct locate_lib *lib)
 	if (lib->reason[0] || (reads && writes))
 		return;
 	lib_reason(lib, "%s: no symbol for %s", lib->library,
-		   reads ? "writing" : writes ? "reading" : "reading or writing");
+		   reads    ? "writing"
+		   : writes ? "reading"
+			    : "reading or writing");
 	if (!reads && !writes)
 		lib->n_sites = 0;
 }
