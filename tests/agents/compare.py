@@ -59,17 +59,14 @@ ABSENT = "(absent)"
 
 def canonical_part(part):
     kind = part.get("type")
-    if kind in ("text", "reasoning", "refusal"):
-        return (kind, part.get("text", part.get("refusal", ABSENT)))
+    if kind in ("text", "reasoning"):
+        return (kind, part.get("text", ABSENT))
     if kind == "tool_call":
         return (kind, part.get("id"), part.get("name"), part.get("arguments"))
     if kind == "tool_result":
         return (kind, part.get("id"), flat(part.get("content")), bool(part.get("is_error")))
     if kind == "other":
-        value = part.get("value")
-        if isinstance(value, dict) and value.get("type") == "refusal":
-            return ("refusal", value.get("refusal"))
-        return (kind, value)
+        return (kind, part.get("value"))
     return ("unknown", part)
 
 
@@ -125,6 +122,8 @@ def check_file(run, cells):
     cells.add("file", name, name == "trace-%s.json" % raw.get("run_id") and UUID4.match(raw.get("run_id", "")))
     cells.add("file: state", name, (raw.get("metadata") or {}).get("state") == "completed", "completed",
               (raw.get("metadata") or {}).get("state"))
+    cells.add("file: times", name, TIME.match(raw.get("ended_at", "")) and raw["ended_at"] >= raw["started_at"],
+              "ended after it started", (raw.get("started_at"), raw.get("ended_at")))
     cells.equal("file: schema", name, "contextforge-trace/1", (raw.get("metadata") or {}).get("schema"))
     cells.add("file: step ids", name, len(run.by_id) == len(run.steps))
     stamps = [s.get("timestamp") or "" for s in run.steps]
@@ -185,7 +184,8 @@ def want_messages(call):
 
 def check_call(call, step, cells, where):
     def cell(name, want, got):
-        cells.equal("llm: " + name, where, want, got)
+        # Nothing is true of a step that is not there, not even that it lacks something.
+        cells.add("llm: " + name, where, step is not None and exact.same(want, got), want, got)
     meta = step.meta if step else {}
     raw = step.raw if step else {}
     http, error = meta.get("http") or {}, meta.get("error") or {}
@@ -211,6 +211,13 @@ def check_call(call, step, cells, where):
     for name, want in zip(("tokens_in", "tokens_out", "tokens_total"), call.tokens):
         cell(name, ABSENT if want is None else want, raw.get(name, ABSENT))
     cell("finish_reason", call.finish_reason or ABSENT, meta.get("finish_reason", ABSENT))
+    whole = raw.get("output")
+    if isinstance(whole, dict):
+        cell("output's form", ["assistant", call.finish_reason or ABSENT],
+             [whole.get("role"), whole.get("finish_reason", ABSENT)])
+    cell("refusal", call.refusal, meta.get("refusal", False) if step else ABSENT)
+    cell("response id", call.row["id"] or ABSENT, meta.get("response_id", ABSENT))
+    cell("request id", call.row["request_id"], http.get("request_id", ABSENT))
     cell("stream", call.stream, meta.get("stream", False if step else ABSENT))
     cell("http status", call.status, http.get("status", ABSENT))
     cell("tools offered", sorted(t.get("name") or t["function"]["name"] for t in call.body.get("tools") or []),
@@ -232,7 +239,7 @@ def check_tool(tool, step, steps_of, cells, where):
     raw, meta = (step.raw, step.meta) if step else ({}, {})
 
     def cell(name, want, got):
-        cells.equal("tool: " + name, where, want, got)
+        cells.add("tool: " + name, where, step is not None and exact.same(want, got), want, got)
     cells.add("tool: present", where, step is not None, "a step", None if step is None else "a step")
     cell("name", tool.name, raw.get("tool_name", ABSENT))
     cell("arguments", tool.arguments, raw.get("arguments", ABSENT))

@@ -16,8 +16,6 @@ def part(p):
     kind, *rest = p
     if kind in ("text", "reasoning"):
         return {"type": kind, "text": rest[0]}
-    if kind == "refusal":
-        return {"type": "other", "value": {"type": "refusal", "refusal": rest[0]}}
     if kind == "tool_call":
         return {"type": kind, "id": rest[0], "name": rest[1], "arguments": rest[2] if rest[2] is not None else {}}
     if kind == "tool_result":
@@ -41,8 +39,13 @@ def llm_step(call, ident):
         if call.finish_reason:
             whole["finish_reason"] = call.finish_reason
     meta = {"source": "tls", "provenance": "observed", "dialect": call.dialect, "stream": call.stream,
-            "http": {"method": "POST", "path": call.row["path"], "status": call.status},
+            "http": {"method": "POST", "path": call.row["path"], "status": call.status,
+                     "request_id": call.row["request_id"]},
             "tools_offered": [t.get("name") or t["function"]["name"] for t in call.body.get("tools") or []]}
+    if call.row["id"]:
+        meta["response_id"] = call.row["id"]
+    if call.refusal:
+        meta["refusal"] = True
     if call.finish_reason:
         meta["finish_reason"] = call.finish_reason
     if call.usage:
@@ -89,6 +92,7 @@ def make(log_path, out_dir):
     steps.sort(key=lambda s: s["timestamp"])
     run_id = str(uuid.uuid4())
     run = {"run_id": run_id, "started_at": steps[0]["timestamp"] if steps else stamp(0),
+           "ended_at": steps[-1]["timestamp"] if steps else stamp(0),
            "agent_info": {"name": "oracle"}, "metadata": {"schema": "contextforge-trace/1", "state": "completed"},
            "steps": steps}
     os.makedirs(out_dir, exist_ok=True)

@@ -106,7 +106,7 @@ CLAUDE = "claude-sonnet-4-5"
 
 ROWS = [
     Row("openai-sync", ["py_openai_chat.py", "sync"],
-        lambda c: with_retry(conversation(c, encoding="gzip", framing="length"), c)),
+        lambda c: with_retry(conversation(c, encoding="gzip", framing="length", model=c.token("gpt-4o-dated-")), c)),
     Row("openai-async", ["py_openai_chat.py", "async"], lambda c: conversation(c, encoding="br", pieces=7)),
     Row("openai-stream", ["py_openai_chat.py", "stream"],
         lambda c: reasoned(conversation(c, encoding="gzip", pieces=9), c)),
@@ -122,7 +122,7 @@ ROWS = [
         lambda c: with_retry(reasoned(conversation(c, encoding="gzip", framing="length"), c), c), CLAUDE),
     Row("anthropic-async", ["py_anthropic.py", "async"], lambda c: conversation(c, encoding="br"), CLAUDE),
     Row("anthropic-stream", ["py_anthropic.py", "stream"],
-        lambda c: reasoned(conversation(c, pieces=9), c), CLAUDE),
+        lambda c: reasoned(conversation(c, pieces=9, model=c.token("claude-dated-")), c), CLAUDE),
     Row("anthropic-errors", ["py_anthropic.py", "errors"], lambda c: failures(c, False, True), CLAUDE, prompts=6),
     Row("anthropic-errors-stream", ["py_anthropic.py", "errors_stream"], lambda c: failures(c, True, True), CLAUDE,
         prompts=8),
@@ -131,9 +131,9 @@ ROWS = [
     Row("requests-raw", ["py_raw.py", "requests"], lambda c: conversation(c, encoding="deflate"), CLAUDE),
     Row("aiohttp-raw", ["py_raw.py", "aiohttp"], lambda c: reasoned(conversation(c, encoding="br"), c)),
     Row("plain-http", ["py_raw.py", "plain"], lambda c: conversation(c, framing="close")),
-    Row("langchain-openai", ["py_langchain.py", "openai"], lambda c: conversation(c, extra=False)),
-    Row("langchain-anthropic", ["py_langchain.py", "anthropic"], lambda c: conversation(c, extra=False), CLAUDE),
-    Row("langgraph", ["py_langchain.py", "graph"], lambda c: conversation(c, extra=False, encoding="gzip")),
+    Row("langchain-openai", ["py_langchain.py", "openai"], lambda c: conversation(c)),
+    Row("langchain-anthropic", ["py_langchain.py", "anthropic"], lambda c: conversation(c), CLAUDE),
+    Row("langgraph", ["py_langchain.py", "graph"], lambda c: conversation(c, encoding="gzip")),
     Row("crewai", ["py_crewai.py"], react, timeout=180),
     Row("node-openai", ["node_openai.mjs", "sync"], lambda c: with_retry(conversation(c, encoding="gzip"), c)),
     Row("node-openai-stream", ["node_openai.mjs", "stream"], lambda c: conversation(c, pieces=9)),
@@ -141,5 +141,5 @@ ROWS = [
         lambda c: with_retry(conversation(c, encoding="br"), c), CLAUDE),
     Row("node-anthropic-stream", ["node_anthropic.mjs", "stream"],
         lambda c: reasoned(conversation(c, pieces=9), c), CLAUDE),
-    Row("langchain-js", ["node_langchain.mjs"], lambda c: conversation(c, extra=False)),
+    Row("langchain-js", ["node_langchain.mjs"], lambda c: conversation(c)),
 ]

@@ -1,6 +1,6 @@
 """From the server's log to what a true trace must say. Nothing here has seen a trace.
 
-A message in canonical form is (role, [part...]); a part is one of ("text", s), ("reasoning", s), ("refusal", s),
+A message in canonical form is (role, [part...]); a part is one of ("text", s), ("reasoning", s),
 ("tool_call", id, name, arguments), ("tool_result", id, content, is_error), ("other", value).
 """
 import json
@@ -28,6 +28,7 @@ class Call:
         self.failed = bool(self.error)
         self.complete = row["complete"]
         self.finish_reason = row["finish_reason"]
+        self.refusal = bool(row["refusal"]) or row["finish_reason"] == "refusal"
         self.usage = row["usage"]
         self.tool_calls = [(c["id"], c["name"], exact.loads_or_text(c["arguments_raw"])) for c in row["tool_calls"]]
         self.output = answer_parts(row, self.tool_calls)
@@ -42,7 +43,8 @@ def provider(row):
 
 
 def answer_parts(row, tool_calls):
-    parts = [(k, row[k]) for k in ("reasoning", "text", "refusal") if row[k]]
+    # A refusal is what the model said instead: text, marked in the step's metadata.
+    parts = [("text" if k == "refusal" else k, row[k]) for k in ("reasoning", "text", "refusal") if row[k]]
     done = row["complete"]
     return parts + [("tool_call",) + (c if done else c[:2] + (None,)) for c in tool_calls]
 
@@ -69,7 +71,7 @@ def content_parts(content, text_types=("text", "input_text", "output_text")):
         if p.get("type") in text_types:
             parts.append(("text", p["text"]))
         elif p.get("type") == "refusal":
-            parts.append(("refusal", p["refusal"]))
+            parts.append(("text", p["refusal"]))
         else:
             parts.append(("other", p))
     return parts
@@ -94,7 +96,7 @@ def read_chat(body):
             parts.append(("reasoning", m["reasoning_content"]))
         parts += content_parts(m.get("content"))
         if m.get("refusal"):
-            parts.append(("refusal", m["refusal"]))
+            parts.append(("text", m["refusal"]))
         for c in m.get("tool_calls") or []:
             parts.append(("tool_call", c["id"], c["function"]["name"],
                           exact.loads_or_text(c["function"]["arguments"])))
@@ -235,6 +237,6 @@ class Truth:
                     self.user_inputs.append((call, "\n".join(texts)))
             known.append(messages)
             if call.complete and not call.failed and not call.tool_calls and not call.row["text_tool"]:
-                said = [p[1] for p in call.output if p[0] in ("text", "refusal")]
+                said = [p[1] for p in call.output if p[0] == "text"]
                 if said:
                     self.finals.append((call, "\n".join(said)))

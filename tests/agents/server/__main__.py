@@ -143,7 +143,7 @@ class Answer:
         row.update(fold([]), encoding=self.encoding, framing=self.framing, status=200)
 
     def sender(self, status, content_type, extra=()):
-        headers = [("content-type", content_type)] + self.dialect.headers() + list(extra)
+        headers = [("content-type", content_type)] + self.dialect.headers(self.row["path"]) + list(extra)
         self.row["request_id"] = next((v for k, v in headers if k in ("request-id", "x-request-id")), None)
         self.row["status"] = status
         return Sender(self.conn, status, headers, self.framing, self.encoding)

@@ -24,8 +24,9 @@ def _usage(turn):
                                           "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}}
 
 
-def headers():
-    return [("x-request-id", rand_id("req_")), ("openai-processing-ms", "7"), ("openai-version", "2020-10-01")]
+def headers(path):
+    azure = [("apim-request-id", rand_id("", 32)), ("x-ms-region", "Sweden Central")] if "/deployments/" in path else []
+    return azure + [("x-request-id", rand_id("req_")), ("openai-processing-ms", "7"), ("openai-version", "2020-10-01")]
 
 
 def build(request, turn):

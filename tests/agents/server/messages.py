@@ -15,7 +15,7 @@ def error_body(error):
             "request_id": rand_id("req_")}
 
 
-def headers():
+def headers(_path):
     return [("request-id", rand_id("req_")), ("anthropic-ratelimit-requests-remaining", "999")]
 
 

@@ -15,7 +15,7 @@ def error_body(error):
     return {"error": {"message": error["message"], "type": error["type"], "param": None, "code": error.get("code")}}
 
 
-def headers():
+def headers(_path):
     return [("x-request-id", rand_id("req_")), ("openai-version", "2020-10-01")]
 
 
