@@ -19,10 +19,10 @@ $(AGENTS)/.node: tests/agents/package.json tests/agents/package-lock.json
 	cd $(AGENTS) && npm ci --silent
 	@touch $@
 
-## make agents-test  observe every agent, by --pid and by run; needs root
-agents-test: all agents-setup agents-check
-	$(AGENTS_PY) tests/agents/run.py --observer $(B)/cf-observe
+## make agents-test  (sudo) observe every agent, by --pid and by run
+agents-test: all
+	tests/agents/run
 
 ## make agents-check test the comparator itself (no root, no observer)
 agents-check: agents-setup
-	$(AGENTS_PY) -m unittest discover -q -s tests/agents -p 'test_*.py'
+	$(AGENTS_PY) -B tests/agents/test_compare.py

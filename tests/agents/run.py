@@ -5,6 +5,7 @@
 Mode `oracle` watches nothing: it makes the trace from the server's own log, which tests agents, server and comparator.
 """
 import argparse
+import contextlib
 import json
 import os
 import secrets
@@ -29,16 +30,22 @@ class Skipped(Exception):
     """This host lacks something: what."""
 
 
+def sudo_user():
+    """Who ran sudo, as arguments for Popen: agents are theirs. Nothing when nobody did."""
+    uid, gid = int(os.environ.get("SUDO_UID", "0")), int(os.environ.get("SUDO_GID", "0"))
+    return {"user": uid, "group": gid, "extra_groups": []} if os.geteuid() == 0 and uid else {}
+
+
 class Process:
     """A program that was started here; its output goes to files, and only it and its group are ever killed."""
 
-    def __init__(self, argv, env, directory, name):
+    def __init__(self, argv, env, directory, name, **who):
         self.out = os.path.join(directory, name + ".out")
         self.err = os.path.join(directory, name + ".err")
         self.argv = argv
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=directory,
-                                      start_new_session=True)
+                                      start_new_session=True, **who)
 
     def wait_line(self, path, begins, seconds):
         end = time.monotonic() + seconds
@@ -94,7 +101,7 @@ class Setting:
     def _environment(self, c):
         work = os.path.join(self.dir, "work")
         os.makedirs(work, exist_ok=True)
-        keep = ("PATH", "LANG", "LC_ALL", "TERM", "LD_LIBRARY_PATH")
+        keep = ("PATH", "LANG", "LC_ALL", "TERM", "LD_LIBRARY_PATH", "SUDO_UID", "SUDO_GID", "SUDO_USER")
         env = {k: v for k, v in os.environ.items() if k in keep}
         env.update(
             HOME=work, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1", PYTHONUTF8="1", no_proxy="*",
@@ -113,7 +120,11 @@ class Setting:
         return self.row.env.get("timeout", AGENT_S)
 
     def agent(self, before=(), **env):
-        return Process(list(before) + self.row.argv(self.root), dict(self.env, **env), self.dir, "agent")
+        """`before` is the observer: it runs as root and makes its child who ran sudo."""
+        for path in (self.dir, self.env["CF_TEST_DIR"]):
+            os.chown(path, sudo_user().get("user", -1), sudo_user().get("group", -1))
+        return Process(list(before) + self.row.argv(self.root), dict(self.env, **env), self.dir, "agent",
+                       **({} if before else sudo_user()))
 
     def log_complete(self):
         """The agent did what its scenario foresaw: else the comparison would judge less than it seems to."""
@@ -184,15 +195,22 @@ def held(agent):
 MODES = {"oracle": by_oracle, "run": by_run, "pid": by_pid}
 
 
+def lacking(row, root):
+    program, path, *_ = row.argv(root)
+    if not shutil.which(program):
+        raise Skipped("no " + program)
+    if path.endswith(".mjs") and not os.path.isdir(os.path.join(root, "node_modules")):
+        raise Skipped("no node_modules in " + root)
+
+
 def one(row, mode, args):
     directory = tempfile.mkdtemp(prefix="%s-%s-" % (row.name, mode), dir=args.keep)
+    os.chmod(directory, 0o755)
     setting = None
     cells, why = None, ""
     begun = time.monotonic()
     try:
-        program = row.argv(args.root)[0]
-        if not shutil.which(program):
-            raise Skipped("no " + program)
+        lacking(row, args.root)
         setting = Setting(row, args.root, directory)
         MODES[mode](setting, os.path.abspath(args.observer))
         setting.log_complete()
@@ -247,10 +265,25 @@ def copy_clients(root):
     target = os.path.join(root, "clients")
     if os.path.islink(target):
         os.unlink(target)
+    if not os.path.isdir(root):
+        return
     os.makedirs(target, exist_ok=True)
     for name in os.listdir(os.path.join(HERE, "clients")):
         if name.endswith(".mjs"):
             shutil.copy(os.path.join(HERE, "clients", name), target)
+
+
+def comparator():
+    """The judge's own tests come first."""
+    test = os.path.join(HERE, "test_compare.py")
+    try:
+        done = subprocess.run([sys.executable, "-B", test], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=120, check=False)
+        status, said = done.returncode, done.stderr
+    except subprocess.TimeoutExpired:
+        status, said = 1, "took too long"
+    print("%-4s %-26s" % ("FAIL" if status else "ok", "comparator"), "" if status == 0 else said[-2000:], flush=True)
+    return status == 0
 
 
 def main():
@@ -264,8 +297,10 @@ def main():
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
     args.root = os.path.abspath(args.root)
-    args.keep = os.path.abspath(args.keep or os.path.join(args.root, "runs"))
+    # Not below build/: what root leaves there could not be removed by the owner of the tree.
+    args.keep = os.path.abspath(args.keep or tempfile.mkdtemp(prefix="cf-agents-"))
     os.makedirs(args.keep, exist_ok=True)
+    os.chmod(args.keep, 0o755)
     copy_clients(args.root)
     rows = [r for r in ROWS if not args.agent or r.name in args.agent]
     unknown = set(args.agent or []) - {r.name for r in rows}
@@ -273,6 +308,7 @@ def main():
         parser.error("no such agent: %s; there are: %s" % (", ".join(unknown), ", ".join(r.name for r in ROWS)))
     modes = ["run", "pid"] if args.mode == "both" else [args.mode]
     results = []
+    checked = [] if args.agent or not os.path.isdir(os.path.join(args.root, "venv")) else [comparator()]
     for row in rows:
         for mode in modes:
             results.append(one(row, mode, args))
@@ -280,13 +316,17 @@ def main():
     total = sum(len(r["cells"].rows) for r in results if r["cells"])
     true = total - sum(len(r["cells"].failed) for r in results if r["cells"])
     skipped = [r for r in results if r["why"].startswith("SKIP")]
-    passed = [r for r in results if good(r)]
-    failed = len(results) - len(passed) - len(skipped)
+    passed = sum(good(r) for r in results)
+    failed = len(results) - passed - len(skipped)
     percent = 10000 * true // total / 100 if total else 0.0
     if failed and percent == 100:
         percent = 99.99  # a row that could not be compared is not in the cells
-    print("total: %d of %d, %.2f %%%s" % (true, total, percent, ", %d skipped" % len(skipped) if skipped else ""))
-    print("%d passed, %d failed" % (len(passed), failed))
+    print("agents: %d of %d facts true, %.2f %%" % (true, total, percent))
+    passed += checked.count(True)
+    failed += checked.count(False)
+    print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % len(skipped) if skipped else ""))
+    with contextlib.suppress(OSError):
+        os.rmdir(args.keep)
     sys.exit(0 if passed and not failed else 1)
 
 
