@@ -534,7 +534,7 @@ int options_read(struct options *o, int argc, char **argv, char **env, char why[
 		*o = first;
 		return 0;
 	}
-	if (o->command->run) {
+	if (!o->command->own) {
 		err = read_config_file(o, config ? config : DEFAULT_CONFIG, config, why);
 		rd = (struct reader){ o, FROM_ENV, NULL, why };
 		if (!err)
