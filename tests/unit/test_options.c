@@ -38,10 +38,10 @@ static int given(const char *line, const char *env_var)
 }
 
 #define ck_accepts(line) ck_assert_msg(given(line, NULL) == 0, "%s: %s", line, why)
-#define ck_refuses(line, words)                                                                    \
-	do {                                                                                       \
-		ck_assert_int_eq(given(line, NULL), -EINVAL);                                      \
-		ck_assert_msg(strstr(why, words), "%s: %s", line, why);                            \
+#define ck_refuses(line, words)                                         \
+	do {                                                            \
+		ck_assert_int_eq(given(line, NULL), -EINVAL);           \
+		ck_assert_msg(strstr(why, words), "%s: %s", line, why); \
 	} while (0)
 
 START_TEST(bare_options_attach)
@@ -126,8 +126,9 @@ START_TEST(precedence)
 	char file[] = "/tmp/cf-options-XXXXXX";
 	char line[128], flag_line[160];
 	int fd = mkstemp(file);
-	const char text[] = "# defaults\n\n output = from-file \nduration=5\nredact = a=b\npid = 7\n"
-			    "write = only-of-record\n";
+	const char text[] =
+		"# defaults\n\n output = from-file \nduration=5\nredact = a=b\npid = 7\n"
+		"write = only-of-record\n";
 
 	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	close(fd);
@@ -158,7 +159,8 @@ START_TEST(a_bad_file_is_named_with_its_line)
 {
 	options_fini(&o);
 	options_init(&o);
-	ck_assert_int_eq(options_read_config(&o, SPAN("output=x\noutptu=y\n"), "f.conf", why), -EINVAL);
+	ck_assert_int_eq(options_read_config(&o, SPAN("output=x\noutptu=y\n"), "f.conf", why),
+			 -EINVAL);
 	ck_assert_str_eq(why, "f.conf:2: unknown name \"outptu\"; did you mean output?");
 	ck_assert_int_eq(options_read_config(&o, SPAN("nonsense\n"), "f.conf", why), -EINVAL);
 	ck_assert_msg(strstr(why, "f.conf:1: not `name = value`"), "%s", why);
