@@ -5,6 +5,7 @@
 #include "dialect/call.h"
 
 extern const struct dialect dialect_openai_chat;
+extern const struct dialect dialect_openai_responses;
 extern const struct dialect dialect_anthropic_messages;
 
 #endif
