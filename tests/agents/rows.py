@@ -1,4 +1,5 @@
 """The table of agents: how each is started and what its model says. Every text, id, argument and count is new each run."""
+import json
 import os
 import secrets
 
@@ -81,12 +82,20 @@ def react(c):
     turns = []
     for _ in range(2):
         args = c.echo()
-        import json
         turns.append({"text": "Thought: I need it %s\nAction: shell_echo\nAction Input: %s" % (
             c.token(), json.dumps(args)), "text_tool": {"name": "shell_echo", "arguments": args}})
     for _ in range(2):
         turns.append({"text": "Thought: I now can give a great answer\nFinal Answer: " + c.text("crew said")})
     return turns
+
+
+MIB = 1 << 20
+
+
+def big(c):
+    """20 MiB asked in one write, 20 MiB answered unpaced."""
+    head = c.text("large")
+    return [{"text": head + c.token() * (20 * MIB // 10), "framing": "length"}]
 
 
 class Row:
@@ -130,6 +139,8 @@ ROWS = [
         lambda c: [error(c, 503, "server_error")] + conversation(c, encoding="zstd")),
     Row("requests-raw", ["py_raw.py", "requests"], lambda c: conversation(c, encoding="deflate"), CLAUDE),
     Row("aiohttp-raw", ["py_raw.py", "aiohttp"], lambda c: reasoned(conversation(c, encoding="br"), c)),
+    Row("zstd-request", ["py_raw.py", "zstd"], lambda c: conversation(c)),
+    Row("big", ["py_raw.py", "big"], big, vars={"CF_TEST_BIG": str(20 * MIB)}, timeout=150),
     Row("plain-http", ["py_raw.py", "plain"], lambda c: conversation(c, framing="close")),
     Row("langchain-openai", ["py_langchain.py", "openai"], lambda c: conversation(c)),
     Row("langchain-anthropic", ["py_langchain.py", "anthropic"], lambda c: conversation(c), CLAUDE),

@@ -110,6 +110,7 @@ class Setting:
             CF_TEST_MODEL="%s-%s" % (self.row.model, c.token()), CF_TEST_SYSTEM=c.text("system"),
             CF_TEST_PROMPT=c.text("please"), CF_TEST_FOLLOWUP=c.text("and then"), CF_TEST_DIR=work,
             CF_TEST_KEY="sk-test-" + secrets.token_hex(20))
+        env.update(self.row.env.get("vars", {}))
         n = self.row.env.get("prompts", 0)
         if n:
             env["CF_TEST_PROMPTS"] = json.dumps([c.text("try %d" % i) for i in range(n)])
@@ -126,13 +127,21 @@ class Setting:
         return Process(list(before) + self.row.argv(self.root), dict(self.env, **env), self.dir, "agent",
                        **({} if before else sudo_user()))
 
+    def settle(self):
+        """Waits until the server has written its last row: the agent may be gone a moment earlier."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            with open(self.ports["log"], "rb") as f:
+                self.n_calls = sum(b'"dialect": null' not in line[:400] for line in f if line.endswith(b"\n"))
+            if self.n_calls >= self.n_turns:
+                return
+            time.sleep(0.05)
+
     def log_complete(self):
         """The agent did what its scenario foresaw: else the comparison would judge less than it seems to."""
-        with open(self.ports["log"], encoding="utf-8") as f:
-            rows = [json.loads(line) for line in f]
-        n = len([r for r in rows if r["dialect"]])
-        if n != self.n_turns:
-            raise Failed("the agent made %d of %d calls: %s" % (n, self.n_turns, self._agent_tail()))
+        self.settle()
+        if self.n_calls != self.n_turns:
+            raise Failed("the agent made %d of %d calls: %s" % (self.n_calls, self.n_turns, self._agent_tail()))
 
     def _agent_tail(self):
         with open(os.path.join(self.dir, "agent.err"), encoding="utf-8", errors="replace") as f:
@@ -146,6 +155,7 @@ def by_oracle(s, _observer):
             raise Failed("agent failed: " + agent.tail())
     finally:
         agent.stop()
+    s.settle()
     oracle.make(s.ports["log"], s.traces)
 
 

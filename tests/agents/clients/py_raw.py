@@ -1,6 +1,8 @@
-"""No SDK: httpx | requests | aiohttp, each with another dialect, and `big` (one large request and answer)."""
+"""No SDK: httpx | requests | aiohttp | plain (urllib over HTTP), each with another dialect or habit; zstd (compressed
+requests), and big (one request of CF_TEST_BIG bytes in one write)."""
 import asyncio
 import json
+import os
 import ssl
 import sys
 
@@ -93,11 +95,16 @@ def with_httpx():
 
         def post(path, headers, body):
             for _ in range(4):
-                answer = client.post(path, headers=headers, json=body)
+                data = json.dumps(body, ensure_ascii=False).encode()
+                if MODE == "zstd":
+                    import zstandard
+                    data = zstandard.ZstdCompressor(level=3).compress(data)
+                    headers = dict(headers, **{"content-encoding": "zstd"})
+                answer = client.post(path, headers=dict(headers, **{"content-type": "application/json"}), content=data)
                 if answer.status_code == 200:
                     return answer.json()
             raise SystemExit("no answer")
-        loop(Chat(), post)
+        loop(Chat() if MODE == "httpx" else Responses(), post)
 
 
 def with_requests():
@@ -124,7 +131,8 @@ async def with_aiohttp():
         for prompt in filter(None, (PROMPT, FOLLOWUP)):
             dialect.user(prompt)
             for _ in range(MAX_TURNS):
-                async with session.post(BASE + dialect.path, headers=dialect.headers, json=dialect.body()) as answer:
+                async with session.post(BASE + dialect.path, headers=dialect.headers, json=dialect.body(),
+                                        expect100=True) as answer:
                     text, more = dialect.take(await answer.json())
                 if not more:
                     break
@@ -132,8 +140,6 @@ async def with_aiohttp():
 
 
 def big():
-    """One request of CF_TEST_BIG bytes in a single write."""
-    import os
     import httpx
     wait()
     prompt = PROMPT + "x" * int(os.environ["CF_TEST_BIG"])
@@ -149,19 +155,14 @@ def plain():
     wait()
 
     def post(path, headers, body):
-        request = urllib.request.Request(os_base() + path, json.dumps(body).encode(),
+        request = urllib.request.Request(os.environ["CF_TEST_HTTP"] + path, json.dumps(body).encode(),
                                          dict(headers, **{"content-type": "application/json"}))
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
     loop(Chat(), post)
 
 
-def os_base():
-    import os
-    return os.environ["CF_TEST_HTTP"]
-
-
 if MODE == "aiohttp":
     asyncio.run(with_aiohttp())
 else:
-    {"httpx": with_httpx, "requests": with_requests, "big": big, "plain": plain}[MODE]()
+    {"httpx": with_httpx, "zstd": with_httpx, "requests": with_requests, "big": big, "plain": plain}[MODE]()
