@@ -38,6 +38,21 @@ int run_file_name(struct span run_id, char out[RUN_NAME_MAX]);
 
 /* Makes the journal: -EEXIST when there is one, -EINVAL for a run_id that cannot be part of a file name. */
 int run_writer_open(struct run_writer *w, int dir, uid_t uid, gid_t gid, const struct run_info *run);
+/* What a journal that another process left holds. */
+struct journal_facts {
+	struct run_info run;  /* its texts live in the arena handed over */
+	uint64_t steps;       /* lines */
+	uint64_t skipped;     /* lines that are no step we know */
+	uint64_t torn;        /* bytes of lines that were cut short */
+	int64_t last_ns;      /* of the latest step; INT64_MIN: none */
+};
+
+/*
+ * Takes up such a journal to end it. -EBUSY: it is still being written; -ENODATA: no run in it; -EBADMSG: its run is
+ * damaged, *why says where. The new file will belong to the owner of the journal.
+ */
+int run_writer_reopen(struct run_writer *w, int dir, const char *journal, struct arena *a, struct journal_facts *facts,
+		      struct problem *why);
 /* The step is written at the latest with the flush. 0 or -errno; -EMSGSIZE: longer than
  * LIMIT_STEP, others are still taken. */
 int run_writer_step(struct run_writer *w, const struct step *s);
