@@ -1,0 +1,263 @@
+/* Runs: begun with the first thing that is known of them, ended when their processes are gone. */
+#include "trace/assemble_int.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/timefmt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int64_t wall_ns(const struct assembler *a, uint64_t boot_ns)
+{
+	return (int64_t)boot_ns + a->o.wall_offset_ns;
+}
+
+/* The one door for values on their way out: what must not be stored is taken out here. */
+static struct span clean(struct assembler *a, struct span raw)
+{
+	(void)a;
+	return raw;
+}
+
+static const struct {
+	enum step_type type;
+	int slot;
+	bool input; /* else output */
+} content[] = {
+	{ STEP_USER_INPUT, UI_CONTENT, true },     { STEP_TOOL_CALL, TOOL_ARGUMENTS, true },
+	{ STEP_TOOL_CALL, TOOL_RESULT, false },    { STEP_LLM_CALL, LLM_OUTPUT, false },
+	{ STEP_RETRIEVAL, RET_QUERY, true },       { STEP_RETRIEVAL, RET_RESULTS, false },
+	{ STEP_MEMORY_READ, MR_QUERY, true },      { STEP_MEMORY_READ, MR_RESULTS, false },
+	{ STEP_MEMORY_WRITE, MW_DATA, true },      { STEP_INTERRUPT, INT_PROMPT, false },
+	{ STEP_INTERRUPT, INT_RESPONSE, true },    { STEP_FINAL_OUTPUT, FO_CONTENT, false },
+};
+
+/* --no-inputs, --no-outputs: the step stays, of the right type, without what was said. (llm_call.input: see llm.c) */
+static void withhold(struct assembler *a, struct step *s)
+{
+	for (size_t i = 0; i < sizeof(content) / sizeof(*content); i++) {
+		struct span *v = &s->values[content[i].slot];
+		if (content[i].type != s->type || !v->p || !(content[i].input ? a->o.no_inputs : a->o.no_outputs))
+			continue;
+		switch (step_schemas[s->type].fields[content[i].slot].kind) {
+		case VALUE_OBJECT:
+			*v = SPAN("{}");
+			break;
+		case VALUE_ARRAY:
+			*v = SPAN("[]");
+			break;
+		default:
+			*v = SPAN("\"[REDACTED]\"");
+		}
+	}
+}
+
+uint32_t run_number(struct run *r)
+{
+	return ++r->next_step;
+}
+
+struct step run_step(struct run *r, enum step_type type, uint32_t number, uint32_t parent, uint64_t began_ns)
+{
+	struct assembler *a = r->a;
+	struct step s = { .type = type, .began_ns = wall_ns(a, began_ns) };
+
+	snprintf(a->step_id, sizeof(a->step_id), "s%u", number);
+	s.id = span_of(a->step_id);
+	if (parent) {
+		snprintf(a->parent_id, sizeof(a->parent_id), "s%u", parent);
+		s.parent_id = span_of(a->parent_id);
+	}
+	return s;
+}
+
+void run_emit(struct run *r, struct step *s, bool again)
+{
+	struct assembler *a = r->a;
+
+	withhold(a, s);
+	for (size_t i = 0; i < STEP_MAX_FIELDS; i++)
+		s->values[i] = clean(a, s->values[i]);
+	s->metadata = clean(a, s->metadata);
+	if (a->events.on_step)
+		a->events.on_step(a->ctx, r, s, again);
+}
+
+struct run *run_current(struct tree *t)
+{
+	struct run *best = NULL;
+
+	for (struct run *r = t->runs; r; r = r->next)
+		if (!r->ended && (!best || r->used > best->used))
+			best = r;
+	return best;
+}
+
+/* Ended by itself with an error; asked to end (INT, TERM, HUP) is no failure. */
+static bool ended_badly(const struct proc *p)
+{
+	static const uint32_t asked[] = { 0, 1, 2, 15 };
+	bool bad = true;
+
+	if (!p || !p->exited)
+		return false;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++)
+		bad = bad && p->signal != asked[i];
+	return bad || (!p->signal && p->code && p->code != 130 && p->code != 143);
+}
+
+static const char *state_of(const struct run *r)
+{
+	const struct proc *p = proc_find(r->a, r->pid, r->proc_start_ns);
+
+	if (r->last_failed)
+		return "failed";
+	return run_current(r->tree) == r && (ended_badly(p) || ended_badly(r->tree->root)) ? "failed" : "completed";
+}
+
+static void write_meta(struct run *r, struct buf *b, bool open)
+{
+	buf_add_char(b, '{');
+	json_put_member_text(b, "schema", SPAN("contextforge-trace/1"));
+	json_put_member_text(b, "state", span_of(open ? "running" : state_of(r)));
+	json_put_member_text(b, "conversation_id", span_str(r->conversation_id));
+	if (!open) {
+		json_put_key(b, "totals");
+		totals_write(r, b);
+	}
+	json_put_key(b, "capture");
+	completeness_write(r, b, open);
+	buf_add_char(b, '}');
+}
+
+static void write_task(const struct run *r, struct buf *b)
+{
+	if (!r->first_input.p || r->a->o.no_inputs)
+		return;
+	buf_add_text(b, "{\"description\":");
+	buf_add_span(b, r->first_input);
+	buf_add_text(b, ",\"input\":{\"content\":");
+	buf_add_span(b, r->first_input);
+	buf_add_text(b, "}}");
+}
+
+static void tell(struct run *r, uint64_t ended_ns)
+{
+	struct assembler *a = r->a;
+	struct run_info info = { .run_id = span_of(r->id), .started_ns = wall_ns(a, r->started_ns) };
+	struct buf agent, task, meta;
+
+	buf_init(&agent, 64 * KIB);
+	buf_init(&task, 2 * LIMIT_BODY);
+	buf_init(&meta, 16 * MIB);
+	agent_write(r, &agent);
+	write_task(r, &task);
+	write_meta(r, &meta, !ended_ns);
+	info.agent_info = clean(a, buf_span(&agent));
+	info.task_info = task.len ? clean(a, buf_span(&task)) : SPAN_NONE;
+	info.metadata = clean(a, buf_span(&meta));
+	if (ended_ns) {
+		info.ended_ns = wall_ns(a, ended_ns > r->started_ns ? ended_ns : r->started_ns);
+		if (a->events.on_run_end)
+			a->events.on_run_end(a->ctx, r, &info);
+	} else if (a->events.on_run) {
+		a->events.on_run(a->ctx, r, &info);
+	}
+	buf_fini(&agent);
+	buf_fini(&task);
+	buf_fini(&meta);
+}
+
+static void make_room(struct assembler *a)
+{
+	struct run *oldest = NULL;
+
+	for (struct tree *t = a->trees; t; t = t->next)
+		for (struct run *r = t->runs; r; r = r->next)
+			if (!r->ended && (!oldest || r->used < oldest->used))
+				oldest = r;
+	if (oldest)
+		run_end(oldest, oldest->last_ns);
+}
+
+struct run *run_new(struct assembler *a, struct proc *p, uint64_t began_ns)
+{
+	if (a->n_runs >= LIMIT_RUNS)
+		make_room(a);
+	struct run *r = mem_alloc(sizeof(*r)), **end = &p->tree->runs;
+	struct tree *t = p->tree;
+	while (*end)
+		end = &(*end)->next;
+	*end = r;
+	if (t->n_runs++)
+		t->served = true;
+	a->n_runs++;
+	r->a = a;
+	r->tree = t;
+	r->pid = p->pid;
+	r->proc_start_ns = p->start_ns;
+	r->scope = proc_scope(p);
+	id_uuid(&a->ids, r->id);
+	r->started_ns = began_ns;
+	/* The first run of a program that started before our eyes begins with it. */
+	if (!t->ever_run && r->scope && r->scope->exec_ns < began_ns)
+		r->started_ns = r->scope->exec_ns;
+	r->last_ns = r->started_ns;
+	t->ever_run = true;
+	r->used = ++a->tick;
+	tell(r, 0);
+	return r;
+}
+
+void run_free(struct run *r)
+{
+	void *p;
+
+	for (struct conv *v = r->convs, *next; v; v = next) {
+		next = v->next;
+		conv_free(v);
+	}
+	for (struct tool *t = r->tools, *next; t; t = next) {
+		next = t->next;
+		tool_free(t);
+	}
+	for (size_t i = 0; map_next(&r->a->procs, &i, NULL, &p);)
+		if (((struct proc *)p)->exec_run == r)
+			((struct proc *)p)->exec_run = NULL;
+	free((char *)r->first_input.p);
+	free(r->conversation_id);
+	free(r->sdk);
+	free(r->sdk_version);
+	free(r->agent_name);
+	free(r->agent_version);
+	free(r);
+}
+
+void run_end(struct run *r, uint64_t now_ns)
+{
+	struct tree *t = r->tree;
+	struct run **at = &t->runs;
+
+	held_flush(r);
+	tools_finish(r, r->a->stop_reason ? "the observer stopped first" : "no result was seen");
+	tell(r, now_ns);
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	t->n_runs--;
+	r->a->n_runs--;
+	run_free(r);
+}
+
+void runs_settle(struct assembler *a)
+{
+	for (struct tree *t = a->trees; t; t = t->next) {
+		if (!t->exited_ns || !counters_settled(a, t))
+			continue;
+		if (!t->ever_run && t->processes)
+			run_new(a, t->root, t->root->exec_ns ? t->root->exec_ns : t->root->start_ns);
+		while (t->runs)
+			run_end(t->runs, t->exited_ns);
+	}
+}
