@@ -68,6 +68,7 @@ void body_begin(struct body *b, struct span extra_codings)
 	struct arena *a = &b->x->ex.arena;
 	struct span coded = extra_codings;
 
+	b->begun = true;
 	buf_init(&b->content, LIMIT_BODY);
 	buf_init(&b->wire, LIMIT_BODY);
 	for (size_t i = m->n_fields; i-- > 0;) { /* several fields are one list, RFC 9110 5.3 */
@@ -120,6 +121,7 @@ void body_feed(struct body *b, const char *p, size_t len, uint64_t ts_ns)
 void body_gap(struct body *b, uint64_t missing)
 {
 	b->msg->missing += missing;
+	b->holed = true;
 	if (b->coded && !b->msg->undecoded)
 		stop(b); /* no coding survives a hole: what was decoded before it stays */
 	else if (b->framer)
@@ -147,5 +149,5 @@ void body_end(struct body *b, bool complete)
 	else
 		m->body = buf_span(&b->content);
 	b->stopped = true;
-	m->complete |= complete && !m->missing;
+	m->complete |= complete && !b->holed;
 }

@@ -12,6 +12,7 @@
 
 static const struct protocol *const protocols[] = {
 	&protocol_http1,
+	&protocol_h2,
 };
 #define N_PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
 

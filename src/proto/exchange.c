@@ -81,7 +81,7 @@ void xfer_emit(struct xfer *x, const char *why)
 	if (ex->request.complete && ex->response.complete)
 		ex->cut = NULL;
 	else if (!ex->cut)
-		ex->cut = ex->request.missing || ex->response.missing ? "gap" : why;
+		ex->cut = x->request.holed || x->response.holed ? "gap" : why;
 	conn_exchange(x->conn, ex);
 }
 

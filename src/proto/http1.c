@@ -574,7 +574,7 @@ static void lose(struct http1 *h, struct side *s, uint64_t missing)
 	if (conn_left(h->c, h))
 		return;
 	if (s->x) {
-		s->body->msg->missing += missing;
+		body_gap(s->body, missing);
 		end_message(h, s, "gap");
 	}
 	buf_clear(&s->line);

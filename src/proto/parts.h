@@ -18,7 +18,9 @@ struct body {
 	struct framer *framer;        /* NULL: not a streamed kind */
 	uint64_t ts_ns;               /* of the bytes being fed */
 	size_t framed;                /* bytes in frames */
+	bool begun; /* by body_begin */
 	bool coded;
+	bool holed;   /* bytes are missing, counted or not: it cannot be complete */
 	bool stopped; /* nothing more is kept: truncated, or lost inside a coded body */
 };
 
@@ -29,6 +31,8 @@ struct xfer {
 	struct xfer *next;
 	struct body request;
 	struct body response;
+	bool request_begun;  /* HTTP/2: its head was seen */
+	bool request_loose;  /* HTTP/2: its end may have been lost unseen */
 	bool request_done;
 	bool response_begun;
 	bool response_done;
@@ -48,6 +52,7 @@ enum dir xfer_response_dir(const struct xfer *x);
 /* After the head: sets up codings and framing from the fields. `extra_codings`: Transfer-Encoding without "chunked". */
 void body_begin(struct body *b, struct span extra_codings);
 void body_feed(struct body *b, const char *p, size_t len, uint64_t ts_ns);
+/* Bytes are missing here; 0: some may be. */
 void body_gap(struct body *b, uint64_t missing);
 /* `complete`: the message ended as its framing says. Fills msg->body. */
 void body_end(struct body *b, bool complete);
