@@ -54,6 +54,9 @@
 /* Tools asked for in one streamed answer, and answers (choices) of one call. */
 #define LIMIT_STREAM_TOOLS 1024
 #define LIMIT_CHOICES 128
+/* MCP requests of one connection that wait for their answers, and their bytes. */
+#define LIMIT_MCP_WAITING 1024
+#define LIMIT_MCP_HELD (64 * MIB)
 /* Runs open at the same time. */
 #define LIMIT_RUNS 4096
 

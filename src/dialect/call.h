@@ -100,8 +100,8 @@ struct call {
 	struct span metadata;         /* further members for the step's metadata: raw JSON object, or SPAN_NONE */
 	/* CALL_TOOL and others: */
 	struct tool_request tool;
-	struct span query;            /* retrieval, memory: raw JSON */
-	struct span results;          /* raw JSON array */
+	struct span query;            /* retrieval, memory: raw JSON; interrupt: the prompt, a raw string */
+	struct span results;          /* raw JSON array; interrupt: what was answered, any JSON */
 };
 
 struct dialect {

@@ -5,7 +5,7 @@ const char *const openai_params[] = {
 	"seed", "frequency_penalty", "presence_penalty", "reasoning_effort", "reasoning", "verbosity", "tool_choice",
 	"parallel_tool_calls", "response_format", "text", "modalities", "service_tier", "store", "background", "truncation",
 	"prompt_cache_key", "safety_identifier", "user", "metadata", "include", "stream_options", "dimensions",
-	"encoding_format", "prompt", "context_management", "top_k", "thinking", "options", "keep_alive", NULL,
+	"encoding_format", "context_management", "top_k", "thinking", "options", "keep_alive", NULL,
 };
 
 void openai_usage(struct call *c, struct span usage)

@@ -4,5 +4,8 @@ const struct dialect *const dialects[] = {
 	&dialect_openai_chat,
 	&dialect_openai_responses,
 	&dialect_anthropic_messages,
+	&dialect_openai_embeddings,
+	&dialect_openai_completions,
+	&dialect_mcp,
 	NULL,
 };
