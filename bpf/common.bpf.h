@@ -107,9 +107,9 @@ MAP struct {
 	__type(value, struct neighbour);
 } neighbours SEC(".maps");
 
-extern const volatile u64 wake_at;      /* bytes waiting in the ring at which the reader is woken */
-extern const volatile u64 sample_limit; /* bytes of a socket that nobody has decided about */
-extern const volatile u32 own_pid;      /* the capture and observe processes are never targets */
+extern const volatile unsigned long long wake_at;      /* bytes waiting in the ring at which the reader is woken */
+extern const volatile unsigned long long sample_limit; /* bytes of a socket that nobody has decided about */
+extern const volatile unsigned int own_pid;      /* the capture and observe processes are never targets */
 
 static __always_inline void count(u32 what, u64 n)
 {

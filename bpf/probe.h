@@ -22,6 +22,13 @@ struct cf_target {
 };
 #define CF_TARGET_TLS 1u /* has TLS objects to close when it ends */
 
+/* One process, as the task iterator writes it: /proc knows start times only to the hundredth of a second. */
+struct cf_task {
+	unsigned int pid;
+	unsigned int ppid;
+	unsigned long long start_ns;
+};
+
 /* One record of the control ring: what capture must know at once. */
 enum cf_notice_kind { CF_NOTICE_EXEC = 1, CF_NOTICE_MAP = 2, CF_NOTICE_EXIT = 3 };
 struct cf_notice {

@@ -335,3 +335,15 @@ int BPF_PROG(proc_syscall, struct pt_regs *regs, long ret)
 	}
 	return 0;
 }
+
+SEC("iter/task")
+int proc_list(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	struct cf_task t = { .pid = task->tgid, .ppid = BPF_CORE_READ(task, real_parent, tgid), .start_ns = task->start_boottime };
+	bpf_seq_write(ctx->meta->seq, &t, sizeof(t));
+	return 0;
+}

@@ -1,0 +1,263 @@
+#include "capture/capture.h"
+
+#include "capture/room.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "observe.skel.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TRACE_UPROBE_MULTI 48 /* see attach.c */
+#define TICK_NS 1000000000ull
+
+static size_t ring_bytes(size_t wanted)
+{
+	size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+	size_t most = wanted ? wanted : memory / 64 < 64 * MIB ? memory / 64 : 64 * MIB;
+	size_t n = (size_t)sysconf(_SC_PAGESIZE);
+
+	while (n * 2 <= most || (wanted && n < wanted))
+		n *= 2;
+	return n;
+}
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char text[1024];
+
+	if (level == LIBBPF_DEBUG || !log_on(LOG_DEBUG))
+		return 0;
+	vsnprintf(text, sizeof(text), fmt, args);
+	log_debug("%s", text);
+	return 0;
+}
+
+static void set_up(struct capture *c)
+{
+	size_t size = ring_bytes(c->options.ring_bytes);
+	struct bpf_program *const uprobes[] = { c->bpf->progs.tls_enter, c->bpf->progs.tls_return, c->bpf->progs.tls_free };
+
+	bpf_map__set_max_entries(c->bpf->maps.ring, (uint32_t)size);
+	c->bpf->rodata->wake_at = size / 16;
+	c->bpf->rodata->own_pid = (uint32_t)getpid();
+	c->multi = attach_has_multi();
+	for (size_t i = 0; c->multi && i < sizeof(uprobes) / sizeof(uprobes[0]); i++)
+		bpf_program__set_expected_attach_type(uprobes[i], (enum bpf_attach_type)TRACE_UPROBE_MULTI);
+}
+
+/* Kernels before 5.11 charge maps to this limit. */
+static void raise_memlock(void)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &all);
+}
+
+static int attach_kernel(struct capture *c)
+{
+	struct bpf_program *const progs[] = { c->bpf->progs.proc_fork, c->bpf->progs.proc_exec, c->bpf->progs.proc_exit,
+					      c->bpf->progs.proc_syscall, c->bpf->progs.net_syscall,
+					      c->bpf->progs.net_closed, c->bpf->progs.proc_list };
+	struct bpf_link **const links[] = { &c->bpf->links.proc_fork, &c->bpf->links.proc_exec, &c->bpf->links.proc_exit,
+					    &c->bpf->links.proc_syscall, &c->bpf->links.net_syscall,
+					    &c->bpf->links.net_closed, &c->bpf->links.proc_list };
+
+	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
+		*links[i] = bpf_program__attach(progs[i]);
+		if (!*links[i])
+			return -errno;
+	}
+	c->list_fd = bpf_link__fd(c->bpf->links.proc_list);
+	return 0;
+}
+
+int capture_open(const struct capture_options *o, struct capture **out, char *why, size_t why_len)
+{
+	struct capture *c = mem_alloc(sizeof(*c));
+	int err;
+
+	c->options = *o;
+	c->channel = -1;
+	buf_init(&c->json, 256 * KIB);
+	buf_init(&c->record, 512 * KIB);
+	libbpf_set_print(quiet);
+	raise_memlock();
+	c->bpf = observe_bpf__open();
+	if (!c->bpf) {
+		err = -errno;
+		snprintf(why, why_len, "the BPF programs could not be opened: %s", strerror(-err));
+		goto fail;
+	}
+	set_up(c);
+	err = observe_bpf__load(c->bpf);
+	if (err) {
+		snprintf(why, why_len, "the kernel refused the BPF programs: %s. Run: cf-observe doctor", strerror(-err));
+		goto fail;
+	}
+	err = attach_kernel(c);
+	if (!err)
+		err = ring_open(bpf_map__fd(c->bpf->maps.control), bpf_map__max_entries(c->bpf->maps.control), &c->control);
+	if (err) {
+		snprintf(why, why_len, "the BPF programs could not be attached: %s. Run: cf-observe doctor", strerror(-err));
+		goto fail;
+	}
+	*out = c;
+	return 0;
+fail:
+	capture_close(c);
+	return err;
+}
+
+int capture_ring_fd(const struct capture *c)
+{
+	return bpf_map__fd(c->bpf->maps.ring);
+}
+
+size_t capture_ring_bytes(const struct capture *c)
+{
+	return bpf_map__max_entries(c->bpf->maps.ring);
+}
+
+int capture_follow(struct capture *c, uint32_t pid)
+{
+	return follow_add(c, pid, true);
+}
+
+/* Everything that is followed at the start: looked at and told, then: ready. */
+static void first_look(struct capture *c)
+{
+	int64_t n = 0, hooked = 0, unhooked = 0;
+	void *value;
+
+	buf_clear(&c->json);
+	buf_add_span(&c->json, c->options.host_json);
+	facts_send(c, CF_FACT_HOST, 0, 0);
+	for (size_t i = 0; map_next(&c->procs, &i, NULL, &value);) {
+		facts_process(c, value);
+		framework_scan(c, value);
+		follow_scan(c, value);
+	}
+	for (size_t i = 0; map_next(&c->procs, &i, NULL, &value);) {
+		const struct followed *f = value;
+		n++;
+		hooked += f->hooked;
+		unhooked += f->has_tls_unhooked;
+	}
+	buf_add_char(&c->json, '{');
+	json_put_member_i64(&c->json, "processes", n);
+	json_put_member_i64(&c->json, "hooked", hooked);
+	json_put_member_i64(&c->json, "not_hooked", unhooked);
+	buf_add_char(&c->json, '}');
+	facts_send(c, CF_FACT_READY, 0, 0);
+}
+
+static void on_request(struct capture *c, const struct request *r, const char **stop)
+{
+	uint8_t mode = (uint8_t)r->value;
+
+	if (r->kind == REQUEST_MODE)
+		bpf_map_update_elem(bpf_map__fd(c->bpf->maps.modes), &r->stream, &mode, BPF_ANY);
+	else if (r->kind == REQUEST_STOP)
+		*stop = "detached: the reader asked for it";
+}
+
+/* false: the reader is gone. */
+static bool take_requests(struct capture *c, const char **stop)
+{
+	struct request r;
+	ssize_t n;
+
+	while ((n = recv(c->channel, &r, sizeof(r), MSG_DONTWAIT)) > 0)
+		if (n == (ssize_t)sizeof(r))
+			on_request(c, &r, stop);
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static void detach(struct capture *c)
+{
+	void *value;
+
+	for (size_t i = 0; map_next(&c->files, &i, NULL, &value);)
+		attach_release(value);
+	observe_bpf__detach(c->bpf);
+}
+
+static void finish(struct capture *c, const char *reason)
+{
+	detach(c);
+	facts_counters(c);
+	facts_positions(c);
+	buf_clear(&c->json);
+	buf_add_char(&c->json, '{');
+	json_put_member_text(&c->json, "reason", span_of(reason));
+	buf_add_char(&c->json, '}');
+	facts_send(c, CF_FACT_STOP, 0, 0);
+}
+
+static void tick(struct capture *c)
+{
+	facts_counters(c);
+	buf_clear(&c->json);
+	buf_add_text(&c->json, "{}");
+	facts_send(c, CF_FACT_TICK, 0, 0);
+}
+
+int capture_loop(struct capture *c, int channel, int signal_fd)
+{
+	struct pollfd p[] = { { .fd = channel, .events = POLLIN },
+			      { .fd = signal_fd, .events = POLLIN },
+			      { .fd = bpf_map__fd(c->bpf->maps.control), .events = POLLIN } };
+	uint64_t begun = facts_now(), next_tick = begun + TICK_NS;
+	const char *stop = NULL;
+	struct signalfd_siginfo si;
+
+	c->channel = channel;
+	first_look(c);
+	while (!stop) {
+		uint64_t now = facts_now();
+		int wait_ms = now >= next_tick ? 0 : (int)((next_tick - now) / 1000000 + 1);
+		if (poll(p, 3, wait_ms) < 0 && errno != EINTR)
+			return -errno;
+		follow_notices(c);
+		if (p[0].revents && !take_requests(c, &stop))
+			return -EPIPE;
+		if (p[1].revents & POLLIN && read(signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+			stop = "signal";
+		now = facts_now();
+		if (now >= next_tick) {
+			tick(c);
+			next_tick = now + TICK_NS;
+		}
+		if (!stop && c->options.duration_ns && now - begun >= c->options.duration_ns)
+			stop = "duration";
+		if (!stop && c->options.exit_with_targets && c->n_roots == 0 && c->procs.n == 0)
+			stop = "agent exited";
+	}
+	finish(c, stop);
+	return 0;
+}
+
+void capture_close(struct capture *c)
+{
+	if (!c)
+		return;
+	files_free(c);
+	follow_free(c);
+	ring_close(&c->control);
+	observe_bpf__destroy(c->bpf);
+	buf_fini(&c->json);
+	buf_fini(&c->record);
+	free(c);
+}
