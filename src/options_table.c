@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "capture/locate.h"
+#include "session.h"
 
 #include <stddef.h>
 
@@ -58,39 +59,18 @@ const struct option_row option_rows[] = {
 	{ 0 },
 };
 
-#if __has_include("pipeline.h")
-#include "pipeline.h"
-static int run_replay(const struct options *o)
-{
-	return observe_replay(o, o->args[0]);
-}
-static int run_run(const struct options *o)
-{
-	return observe_run(o, o->args);
-}
-#define LIVE(fn) fn
-#else
-#define LIVE(fn) NULL
-#endif
-
 const struct command command_rows[] = {
-	{ "attach", CMD_ATTACH, "",
-	  "watch running processes (the default: bare options mean attach)", NULL, 0, 0, false,
-	  LIVE(observe_attach), NULL },
+	{ "attach", CMD_ATTACH, "", "watch running processes (the default: bare options mean attach)", NULL, 0, 0, false,
+	  cmd_attach, NULL },
 	{ "run", CMD_RUN, "-- CMD...", "start a command and watch it from its first instruction",
-	  "Without sudo, the command keeps its user and environment and sudo is asked for the "
-	  "capture half only. "
-	  "Under sudo, the command runs as the user who ran sudo.",
-	  1, -1, true, LIVE(run_run), NULL },
-	{ "record", CMD_RECORD, "", "keep the raw events of processes in a capture file", NULL, 0,
-	  0, false, LIVE(observe_record), NULL },
+	  "Without sudo, the command keeps its user and environment and sudo is asked for the capture half only. "
+	  "Under sudo, the command runs as the user who ran sudo.", 1, -1, true, cmd_run, NULL },
+	{ "record", CMD_RECORD, "[-- CMD...]", "keep the raw events of processes in a capture file", NULL, 0, -1, true,
+	  cmd_record, NULL },
 	{ "replay", CMD_REPLAY, "FILE", "make traces from a capture file (no root)",
-	  "The same capture gives the same traces, byte for byte.", 1, 1, false, LIVE(run_replay),
-	  NULL },
-	{ "locate", CMD_LOCATE, "FILE...",
-	  "where plaintext enters and leaves the TLS library in ELF files",
-	  "Shows which functions of which library are found, how, and what is missing.", 1, -1,
-	  false, NULL, cmd_locate },
+	  "The same capture gives the same traces, byte for byte.", 1, 1, false, cmd_replay, NULL },
+	{ "locate", CMD_LOCATE, "FILE...", "where plaintext enters and leaves the TLS library in ELF files",
+	  "Shows which functions of which library are found, how, and what is missing.", 1, -1, false, NULL, cmd_locate },
 	{ 0 },
 };
 

@@ -214,7 +214,7 @@ static void tick(struct capture *c)
 	facts_send(c, CF_FACT_TICK, 0, 0);
 }
 
-int capture_loop(struct capture *c, int channel, int signal_fd)
+int capture_loop(struct capture *c, int channel, int signal_fd, int release_fd)
 {
 	struct pollfd p[] = { { .fd = channel, .events = POLLIN },
 			      { .fd = signal_fd, .events = POLLIN },
@@ -225,6 +225,8 @@ int capture_loop(struct capture *c, int channel, int signal_fd)
 
 	c->channel = channel;
 	first_look(c);
+	if (release_fd >= 0 && write(release_fd, "", 1) != 1)
+		return -errno;
 	while (!stop) {
 		uint64_t now = facts_now();
 		int wait_ms = now >= next_tick ? 0 : (int)((next_tick - now) / 1000000 + 1);
@@ -242,7 +244,7 @@ int capture_loop(struct capture *c, int channel, int signal_fd)
 		}
 		if (!stop && c->options.duration_ns && now - begun >= c->options.duration_ns)
 			stop = "duration";
-		if (!stop && c->options.exit_with_targets && c->n_roots == 0 && c->procs.n == 0)
+		if (!stop && c->options.exit_with_targets && c->n_roots == 0)
 			stop = "agent exited";
 	}
 	finish(c, stop);

@@ -27,9 +27,10 @@ int capture_follow(struct capture *c, uint32_t pid);
 
 /*
  * The process's loop: sends facts on `channel` and takes requests from it until told to stop by `signal_fd`, the time,
- * the end of the targets, or the end of the channel. Detaches, and sends the last positions and CF_FACT_STOP.
+ * the end of the targets, or the end of the channel. Detaches, and sends the last positions and CF_FACT_STOP. One byte is
+ * written to `release_fd` (or -1) when all that runs already is covered.
  */
-int capture_loop(struct capture *c, int channel, int signal_fd);
+int capture_loop(struct capture *c, int channel, int signal_fd, int release_fd);
 void capture_close(struct capture *c);
 
 #endif

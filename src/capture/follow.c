@@ -107,7 +107,7 @@ void follow_scan(struct capture *c, struct followed *f)
 	files_scan(c, f);
 }
 
-static void on_exit(struct capture *c, uint32_t pid, uint64_t start_ns)
+static void forget(struct capture *c, uint32_t pid, uint64_t start_ns)
 {
 	struct followed *f = map_get(&c->procs, pid);
 
@@ -124,7 +124,7 @@ static void on_notice(struct capture *c, const struct cf_notice *n)
 	struct followed *f;
 
 	if (n->kind == CF_NOTICE_EXIT) {
-		on_exit(c, n->pid, n->start_ns);
+		forget(c, n->pid, n->start_ns);
 		return;
 	}
 	f = new_followed(c, n->pid, n->start_ns);

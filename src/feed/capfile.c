@@ -1,10 +1,12 @@
 #include "feed/feed.h"
 
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define IO_ROOM (1 * MIB)
@@ -24,6 +26,35 @@ struct capfile {
 	size_t from;
 	struct buf io;
 };
+
+void feed_header(struct buf *out)
+{
+	static const struct {
+		const char *name;
+		unsigned int kind;
+		size_t size;
+	} kinds[] = {
+		{ "open", CF_EV_OPEN, sizeof(struct cf_open) },	  { "data", CF_EV_DATA, sizeof(struct cf_data) },
+		{ "close", CF_EV_CLOSE, sizeof(struct cf_close) }, { "bind", CF_EV_BIND, sizeof(struct cf_bind) },
+		{ "fork", CF_EV_FORK, sizeof(struct cf_fork) },	  { "exec", CF_EV_EXEC, sizeof(struct cf_exec) },
+		{ "exit", CF_EV_EXIT, sizeof(struct cf_exit) },	  { "file", CF_EV_FILE, sizeof(struct cf_file) },
+		{ "blind", CF_EV_BLIND, sizeof(struct cf_blind) }, { "step", CF_EV_STEP, sizeof(struct cf_step) },
+		{ "fact", CF_FACT_FIRST, sizeof(struct cf_fact) },
+	};
+	struct utsname u;
+
+	uname(&u);
+	buf_add_char(out, '{');
+	json_put_member_text(out, "version", span_of(CF_VERSION));
+	json_put_member_text(out, "machine", span_of(u.machine));
+	json_put_key(out, "kinds");
+	buf_add_char(out, '{');
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		json_put_key(out, kinds[i].name);
+		buf_printf(out, "[%u,%zu]", kinds[i].kind, kinds[i].size);
+	}
+	buf_add_text(out, "}}");
+}
 
 static struct capfile *new_file(int fd)
 {

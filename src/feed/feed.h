@@ -47,6 +47,8 @@ const struct cf_event *fact_make(struct buf *out, uint16_t kind, uint64_t ts_ns,
 
 /* Capture files: magic, a JSON header (machine, boot id, kinds and their sizes), then the records, each padded to 8 bytes. */
 struct capfile;
+/* The header of a new file: {"machine","kinds":{name:[kind,size]}}. Clock offset, seed and boot id are in CF_FACT_HOST. */
+void feed_header(struct buf *out);
 int capfile_create(int fd, struct span header_json, struct capfile **out);
 int capfile_write(struct capfile *f, const struct cf_event *e);
 int capfile_flush(struct capfile *f);

@@ -1,0 +1,206 @@
+#include "observe.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/exit.h"
+#include "feed/feed.h"
+#include "pipeline.h"
+#include "sandbox.h"
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define POLL_MS 10            /* the kernel wakes us only when the ring fills; this is how late a step may be told */
+#define SLICE_BYTES (4 * MIB) /* parsed before the ring is drained again */
+#define DRAIN_BYTES (1 * MIB) /* copied before the room is given back */
+#define FACT_MAX (256 * KIB)
+
+struct observer {
+	struct pipeline *pipeline;
+	struct ring ring;
+	struct queue queue;
+	struct capfile *record;
+	int channel;
+	bool channel_ended;
+};
+
+static void ask(void *ctx, const struct request *r)
+{
+	const struct observer *o = ctx;
+
+	/* Never waits: capture may be waiting for us. Unasked, a socket stays sampled, which the trace shows. */
+	send(o->channel, r, sizeof(*r), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Everything that was in the ring when the call began, as far as the queue has room. */
+static void drain(struct observer *o)
+{
+	const struct cf_event *e;
+	size_t left = ring_waiting(&o->ring), copied = 0;
+
+	while (left && (e = ring_next(&o->ring))) {
+		if (!queue_push(&o->queue, e))
+			return; /* not released: it is read again; what the kernel cannot place then it counts */
+		copied += e->size;
+		left -= e->size < left ? e->size : left;
+		if (copied >= DRAIN_BYTES) {
+			ring_release(&o->ring);
+			copied = 0;
+		}
+	}
+	ring_release(&o->ring);
+}
+
+/* A fact speaks of what happened before it: the ring goes first. */
+static void take_facts(struct observer *o)
+{
+	static _Alignas(8) char room[FACT_MAX];
+
+	while (!o->channel_ended && o->queue.bytes < o->queue.max / 2) {
+		ssize_t n = recv(o->channel, room, sizeof(room), MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			o->channel_ended = true;
+			return;
+		}
+		const struct cf_event *e = (const void *)room;
+		if ((size_t)n < sizeof(*e) || e->size != (size_t)n)
+			continue;
+		drain(o);
+		queue_push(&o->queue, e);
+	}
+}
+
+static void handle(struct observer *o, const struct cf_event *e)
+{
+	if (o->record) {
+		int err = capfile_write(o->record, e);
+		if (err)
+			log_error("the capture file could not be written: %s", strerror(-err));
+	} else {
+		pipeline_event(o->pipeline, e);
+	}
+}
+
+static void parse_slice(struct observer *o)
+{
+	const struct cf_event *e;
+	size_t done = 0;
+
+	while (done < SLICE_BYTES && (e = queue_pop(&o->queue))) {
+		done += e->size;
+		handle(o, e);
+	}
+	if (done && o->pipeline)
+		pipeline_flush(o->pipeline);
+}
+
+static void loop(struct observer *o, int ring_fd)
+{
+	struct pollfd p[] = { { .fd = ring_fd, .events = POLLIN }, { .fd = o->channel, .events = POLLIN } };
+
+	while (!o->channel_ended || o->queue.bytes || ring_waiting(&o->ring)) {
+		if (o->channel_ended)
+			p[1].fd = -1;
+		poll(p, 2, o->queue.bytes ? 0 : POLL_MS);
+		drain(o);
+		take_facts(o);
+		parse_slice(o);
+	}
+}
+
+static int open_record(struct observer *o, const struct options *opt)
+{
+	struct buf header;
+
+	int fd = open(opt->capture, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		log_error("cannot write %s: %s", opt->capture, strerror(errno));
+		return EXIT_WRITE;
+	}
+	buf_init(&header, 64 * KIB);
+	feed_header(&header);
+	capfile_create(fd, buf_span(&header), &o->record);
+	buf_fini(&header);
+	return 0;
+}
+
+int observe_main(const struct options *opt, int channel, int ring_fd, size_t ring_bytes)
+{
+	struct observer o = { .channel = channel };
+	struct pipeline_hooks hooks = { ask, &o };
+	char why[512];
+	int status;
+
+	if (ring_open(ring_fd, ring_bytes, &o.ring)) {
+		log_error("the event ring could not be mapped");
+		return EXIT_INTERNAL;
+	}
+	sandbox_drop(channel, ring_fd);
+	if (opt->capture) {
+		status = open_record(&o, opt);
+		if (status)
+			return status;
+	} else if (pipeline_new(opt, &hooks, &o.pipeline, why, sizeof(why))) {
+		log_error("%s", why);
+		return EXIT_WRITE;
+	}
+	sandbox_enter();
+	queue_init(&o.queue, LIMIT_QUEUE);
+	loop(&o, ring_fd);
+	status = EXIT_FINE;
+	if (o.record) {
+		if (capfile_flush(o.record))
+			status = EXIT_WRITE;
+		capfile_close(o.record);
+	} else {
+		status = pipeline_finish(o.pipeline, "the capture process ended");
+		pipeline_free(o.pipeline);
+	}
+	return status;
+}
+
+int cmd_replay(const struct options *opt)
+{
+	struct pipeline *p;
+	struct capfile *f;
+	struct buf header;
+	char why[512];
+	int err, fd = open(opt->args[0], O_RDONLY | O_CLOEXEC);
+	const struct cf_event *e;
+
+	if (fd < 0) {
+		log_error("cannot read %s: %s", opt->args[0], strerror(errno));
+		return EXIT_TARGET;
+	}
+	buf_init(&header, 64 * KIB);
+	if (capfile_open(fd, &header, &f)) {
+		log_error("%s is no capture file of cf-observe record", opt->args[0]);
+		return EXIT_TARGET;
+	}
+	if (pipeline_new(opt, NULL, &p, why, sizeof(why))) {
+		log_error("%s", why);
+		return EXIT_WRITE;
+	}
+	sandbox_enter();
+	while ((e = capfile_next(f, &err)))
+		pipeline_event(p, e);
+	if (err)
+		log_warn("%s ends in the middle of a record; what came before it was used", opt->args[0]);
+	int status = pipeline_finish(p, err ? "the capture file is cut" : "end of the capture file");
+	pipeline_free(p);
+	capfile_close(f);
+	buf_fini(&header);
+	close(fd);
+	return status;
+}

@@ -1,0 +1,28 @@
+/*
+ * Everything right of the stream of events, wired together: streams -> protocols -> dialects -> runs -> sinks. The same
+ * for a live observation and for a replay; reads no clock.
+ */
+#ifndef CF_PIPELINE_H
+#define CF_PIPELINE_H
+
+#include "feed/feed.h"
+#include "options.h"
+
+struct pipeline;
+struct pipeline_hooks {
+	/* Asks capture for something (a socket's mode). May be NULL. */
+	void (*request)(void *ctx, const struct request *r);
+	void *ctx;
+};
+
+/* Opens the trace directory. 0 or -errno with `why`. */
+int pipeline_new(const struct options *o, const struct pipeline_hooks *hooks, struct pipeline **out, char *why, size_t why_len);
+void pipeline_event(struct pipeline *p, const struct cf_event *e);
+/* Journals are written out: after every batch, so that a crash loses only what was not yet parsed. */
+void pipeline_flush(struct pipeline *p);
+/* Ends everything still open. Once. `reason` when no CF_FACT_STOP came. Returns an exit code of exit.h. */
+int pipeline_finish(struct pipeline *p, const char *reason);
+bool pipeline_stopped(const struct pipeline *p); /* CF_FACT_STOP was seen */
+void pipeline_free(struct pipeline *p);
+
+#endif

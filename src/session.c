@@ -1,0 +1,296 @@
+/*
+ * Starts the two processes and waits for them. The parent keeps the privileges and captures; the child gives them up,
+ * drains the ring and does everything else. What the child needs from outside it gets as facts.
+ */
+#include "session.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "capture/capture.h"
+#include "base/exit.h"
+#include "observe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void put_boot_id(struct buf *b)
+{
+	char text[64] = "";
+	AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	if (n > 0)
+		json_put_member_text(b, "boot_id", span_trim(span_at(text, (size_t)n)));
+}
+
+static void put_host(struct buf *b, char **command)
+{
+	struct utsname u;
+	uint64_t seed = 0;
+	time_t now = time(NULL);
+	struct tm local;
+
+	uname(&u);
+	localtime_r(&now, &local);
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		seed = (uint64_t)clock_ns(CLOCK_REALTIME);
+	buf_add_char(b, '{');
+	json_put_member_text(b, "version", span_of(CF_VERSION));
+	json_put_member_text(b, "host", span_of(u.nodename));
+	json_put_member_text(b, "kernel", span_of(u.release));
+	json_put_member_text(b, "arch", span_of(u.machine));
+	put_boot_id(b);
+	json_put_member_i64(b, "wall_offset_ns", clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME));
+	json_put_member_i64(b, "utc_offset_s", local.tm_gmtoff);
+	json_put_member_i64(b, "seed", (int64_t)(seed >> 1));
+	json_put_member_i64(b, "observer_pid", getpid());
+	if (command && command[0]) {
+		json_put_key(b, "command");
+		buf_add_char(b, '[');
+		for (size_t i = 0; command[i]; i++) {
+			json_put_comma(b);
+			json_put_text(b, span_of(command[i]), NULL);
+		}
+		buf_add_char(b, ']');
+	}
+	buf_add_char(b, '}');
+}
+
+/* The command of `run`: held until the probes are there. */
+struct held {
+	pid_t pid;
+	int release; /* close it unwritten to give up */
+	int failed;  /* errno of exec comes here */
+};
+
+static void become_user(void)
+{
+	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+	const struct passwd *pw;
+
+	if (geteuid() != 0 || !uid || !gid)
+		return;
+	uid_t u = (uid_t)strtoul(uid, NULL, 10);
+	gid_t g = (gid_t)strtoul(gid, NULL, 10);
+	pw = getpwuid(u);
+	if (pw)
+		initgroups(pw->pw_name, g);
+	if (setgid(g) || setuid(u))
+		_exit(EXIT_RUN_FAILED);
+	if (pw) {
+		setenv("HOME", pw->pw_dir, 1);
+		setenv("USER", pw->pw_name, 1);
+		setenv("LOGNAME", pw->pw_name, 1);
+	}
+}
+
+static int hold(char **argv, const sigset_t *signals, struct held *h)
+{
+	int release[2], failed[2];
+	char go;
+
+	if (pipe2(release, O_CLOEXEC) || pipe2(failed, O_CLOEXEC))
+		return -errno;
+	h->pid = fork();
+	if (h->pid < 0)
+		return -errno;
+	if (h->pid == 0) {
+		close(release[1]);
+		sigprocmask(SIG_SETMASK, signals, NULL);
+		if (read(release[0], &go, 1) != 1)
+			_exit(EXIT_RUN_FAILED);
+		become_user();
+		execvp(argv[0], argv);
+		int err = errno;
+		ssize_t n = write(failed[1], &err, sizeof(err));
+		(void)n;
+		_exit(err == ENOENT ? EXIT_RUN_NOT_FOUND : EXIT_RUN_CANNOT_EXEC);
+	}
+	close(release[0]);
+	close(failed[1]);
+	h->release = release[1];
+	h->failed = failed[0];
+	return 0;
+}
+
+struct session {
+	const struct options *options;
+	struct capture *capture;
+	struct held held;
+	sigset_t before; /* signal mask */
+	int signal_fd;
+	int channel[2]; /* ours, the observe process's */
+	pid_t observer;
+	struct buf host;
+};
+
+static int start_observer(struct session *s)
+{
+	int size = 1 << 20;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->channel))
+		return -errno;
+	setsockopt(s->channel[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	s->observer = fork();
+	if (s->observer < 0)
+		return -errno;
+	if (s->observer == 0) {
+		close(s->channel[0]);
+		_exit(observe_main(s->options, s->channel[1], capture_ring_fd(s->capture), capture_ring_bytes(s->capture)));
+	}
+	close(s->channel[1]);
+	return 0;
+}
+
+/* Its exit code. A second signal ends it at once; what is in the journals stays. */
+static int wait_observer(struct session *s)
+{
+	struct signalfd_siginfo si;
+	int status;
+
+	shutdown(s->channel[0], SHUT_WR);
+	for (;;) {
+		pid_t got = waitpid(s->observer, &status, WNOHANG);
+		if (got == s->observer || got < 0)
+			break;
+		struct pollfd p = { .fd = s->signal_fd, .events = POLLIN };
+		if (poll(&p, 1, 5) > 0 && read(s->signal_fd, &si, sizeof(si)) > 0 && si.ssi_signo != SIGCHLD) {
+			log_error("stopped at once; open runs are in their journals. Try: cf-observe recover %s", s->options->output);
+			kill(s->observer, SIGKILL);
+		}
+	}
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	return EXIT_INTERNAL;
+}
+
+static int open_capture(struct session *s, bool run)
+{
+	struct capture_options co = {
+		.ring_bytes = s->options->buffer,
+		.duration_ns = s->options->duration_ns,
+		.exit_with_targets = true,
+		.host_json = buf_span(&s->host),
+	};
+	char why[256];
+
+	(void)run;
+	int err = capture_open(&co, &s->capture, why, sizeof(why));
+	if (err) {
+		log_error("%s", why);
+		return EXIT_HOST;
+	}
+	return 0;
+}
+
+static int follow_all(struct session *s)
+{
+	if (s->held.pid)
+		return capture_follow(s->capture, (uint32_t)s->held.pid) ? EXIT_INTERNAL : 0;
+	for (size_t i = 0; i < s->options->n_pids; i++) {
+		int err = capture_follow(s->capture, s->options->pids[i]);
+		if (err) {
+			log_error("pid %u does not exist", s->options->pids[i]);
+			return EXIT_TARGET;
+		}
+	}
+	return 0;
+}
+
+/* The command's status as a shell tells it, or its failure to start. */
+static int command_status(struct session *s, int observed)
+{
+	int status, err = 0;
+
+	if (read(s->held.failed, &err, sizeof(err)) == (ssize_t)sizeof(err))
+		log_error("cannot start %s: %s", s->options->args[0], strerror(err));
+	if (waitpid(s->held.pid, &status, 0) < 0)
+		return EXIT_RUN_FAILED;
+	if (observed != EXIT_FINE && observed != EXIT_INCOMPLETE)
+		return EXIT_RUN_FAILED;
+	if (observed == EXIT_INCOMPLETE && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return EXIT_INCOMPLETE;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void block_signals(struct session *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, &s->before);
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int session(const struct options *o, char **command)
+{
+	struct session s = { .options = o };
+	int status;
+
+	if (geteuid() != 0) {
+		log_error("needs root, or the capabilities that doctor names for this kernel. Try: sudo cf-observe");
+		return EXIT_HOST;
+	}
+	buf_init(&s.host, 64 * 1024);
+	put_host(&s.host, command);
+	block_signals(&s);
+	if (command && hold(command, &s.before, &s.held))
+		return EXIT_RUN_FAILED;
+	status = open_capture(&s, command);
+	if (!status)
+		status = follow_all(&s);
+	if (!status && start_observer(&s))
+		status = EXIT_INTERNAL;
+	if (!status) {
+		capture_loop(s.capture, s.channel[0], s.signal_fd, s.held.pid ? s.held.release : -1);
+		status = wait_observer(&s);
+	}
+	capture_close(s.capture);
+	if (command) {
+		close(s.held.release);
+		status = command_status(&s, status);
+	}
+	buf_fini(&s.host);
+	return status;
+}
+
+int cmd_attach(const struct options *o)
+{
+	return session(o, NULL);
+}
+
+int cmd_run(const struct options *o)
+{
+	return session(o, o->args);
+}
+
+int cmd_record(const struct options *o)
+{
+	return session(o, o->n_args ? o->args : NULL);
+}
