@@ -21,7 +21,8 @@ SRC := $(wildcard $(addprefix src/,$(addsuffix /*.c,$(ROOMS))) src/*/*/*.c src/*
 MAIN := src/main.c
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIBOBJ := $(filter-out $(B)/$(MAIN:.c=.o),$(OBJ))
-BPF := $(wildcard bpf/*.bpf.c)
+# The maps first: the static linker resolves the others against them.
+BPF := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

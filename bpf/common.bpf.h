@@ -28,7 +28,7 @@ MAP struct {
 
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 32768);
 	__type(key, u32);
 	__type(value, struct cf_target);
 } targets SEC(".maps");
@@ -47,9 +47,12 @@ MAP struct {
 	__type(value, u64);
 } next_id SEC(".maps");
 
+/* State is in HASH maps, never LRU: an insert that fails is counted, an entry never disappears by itself. */
+
 /* TLS objects by process and pointer. */
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
 	__type(key, struct cf_tls_key);
 	__type(value, struct cf_object);
@@ -58,6 +61,7 @@ MAP struct {
 /* Sockets by their struct sock. */
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
 	__type(key, u64);
 	__type(value, struct cf_object);
@@ -66,6 +70,7 @@ MAP struct {
 /* Objects whose close record found no room in the ring: capture reads their last positions. By stream id. */
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
 	__type(key, u64);
 	__type(value, struct cf_object);
@@ -74,6 +79,7 @@ MAP struct {
 /* What observe decided about a socket: in stream -> enum cf_mode. */
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
 	__type(key, u64);
 	__type(value, u8);
@@ -102,6 +108,7 @@ struct neighbour {
 };
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
 	__type(key, u32);
 	__type(value, struct neighbour);

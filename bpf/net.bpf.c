@@ -199,7 +199,7 @@ static __always_inline void move(struct cf_object *o, struct cf_target *t, const
 	u64 at = __sync_fetch_and_add(written ? &o->out_pos : &o->in_pos, len);
 
 	if (wants_bytes(o, at))
-		put_data(written ? o->out : o->in, at, bpf_ktime_get_boot_ns(), t->start_ns, data, len);
+		put_moved(written ? o->out : o->in, at, bpf_ktime_get_boot_ns(), t->start_ns, data, len);
 }
 
 static long move_iov(u32 index, void *ctx)
@@ -215,7 +215,7 @@ static long move_iov(u32 index, void *ctx)
 	m->left -= len;
 	u64 at = __sync_fetch_and_add(m->written ? &m->o->out_pos : &m->o->in_pos, len);
 	if (wants_bytes(m->o, at))
-		put_data(m->written ? m->o->out : m->o->in, at, bpf_ktime_get_boot_ns(), m->t->start_ns, v.iov_base, len);
+		put_moved(m->written ? m->o->out : m->o->in, at, bpf_ktime_get_boot_ns(), m->t->start_ns, v.iov_base, len);
 	return 0;
 }
 

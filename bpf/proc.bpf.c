@@ -80,35 +80,51 @@ int BPF_PROG(proc_fork, struct task_struct *parent, struct task_struct *child)
 }
 
 /* Names of the directories from the working directory up to the root, across mounts, each ended by NUL. */
+struct walk {
+	struct dentry *d, *root;
+	struct mount *m;
+	char *to;
+	u32 len;
+};
+
+static long put_parent(u32 index, struct walk *w)
+{
+	struct dentry *d = w->d, *up = BPF_CORE_READ(d, d_parent);
+	struct mount *m = w->m;
+
+	if (d == w->root)
+		return 1;
+	if (d == up || d == BPF_CORE_READ(m, mnt.mnt_root)) {
+		struct mount *outer = BPF_CORE_READ(m, mnt_parent);
+		if (outer == m)
+			return 1;
+		w->d = BPF_CORE_READ(m, mnt_mountpoint);
+		w->m = outer;
+		return 0;
+	}
+	if (w->len > CWD_ROOM - CWD_NAME)
+		return 1;
+	u64 at = bounded(w->len, CWD_ROOM);
+	long n = bpf_probe_read_kernel_str(w->to + at, CWD_NAME, BPF_CORE_READ(d, d_name.name));
+	if (n <= 0)
+		return 1;
+	w->len = at + n;
+	w->d = up;
+	return 0;
+}
+
 static __always_inline u32 put_cwd(char *to, struct task_struct *task)
 {
-	struct dentry *d = BPF_CORE_READ(task, fs, pwd.dentry), *root = BPF_CORE_READ(task, fs, root.dentry);
-	struct vfsmount *v = BPF_CORE_READ(task, fs, pwd.mnt);
-	struct mount *m = (void *)v - bpf_core_field_offset(struct mount, mnt);
-	u32 len = 0;
+	struct vfsmount *mnt = BPF_CORE_READ(task, fs, pwd.mnt);
+	struct walk w = {
+		.d = BPF_CORE_READ(task, fs, pwd.dentry),
+		.root = BPF_CORE_READ(task, fs, root.dentry),
+		.m = (void *)mnt - bpf_core_field_offset(struct mount, mnt),
+		.to = to,
+	};
 
-	for (int i = 0; i < CWD_PARTS; i++) {
-		if (d == root)
-			break;
-		struct dentry *up = BPF_CORE_READ(d, d_parent);
-		if (d == up || d == BPF_CORE_READ(m, mnt.mnt_root)) {
-			struct mount *outer = BPF_CORE_READ(m, mnt_parent);
-			if (outer == m)
-				break;
-			d = BPF_CORE_READ(m, mnt_mountpoint);
-			m = outer;
-			continue;
-		}
-		if (len > CWD_ROOM - CWD_NAME)
-			break;
-		len = bounded(len, CWD_ROOM);
-		long n = bpf_probe_read_kernel_str(to + len, CWD_NAME, BPF_CORE_READ(d, d_name.name));
-		if (n <= 0)
-			break;
-		len += n;
-		d = up;
-	}
-	return len;
+	bpf_loop(CWD_PARTS, put_parent, &w, 0);
+	return w.len;
 }
 
 struct exec_record {

@@ -132,7 +132,7 @@ int BPF_KRETPROBE(tls_return, long result)
 	u64 at = __sync_fetch_and_add(pos, len);
 	u64 stream = written ? o->out : o->in;
 	bind_neighbour(o, written, t->start_ns);
-	put_data(stream, at, c.began_ns, t->start_ns, (void *)c.data, len);
+	put_moved(stream, at, c.began_ns, t->start_ns, (void *)c.data, len);
 	return 0;
 }
 
