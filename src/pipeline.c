@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/exit.h"
+#include "dialect/mcp.h"
 #include "proto/exchange.h"
+#include "sink/console.h"
 #include "sink/dir.h"
 #include "stream/stream.h"
 #include "trace/assemble.h"
@@ -13,7 +15,9 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 struct pipeline {
 	const struct options *options;
@@ -21,11 +25,13 @@ struct pipeline {
 	struct streams *streams;
 	struct assembler *assembler; /* from the first fact on: it brings the seed and the clock's offset */
 	struct dir_sink *dir;
+	struct dir_run **open_runs;  /* to be flushed after each batch */
+	size_t n_open, open_cap;
+	struct console *console;
 	uint64_t now_ns;             /* time of the last record */
 	bool stopped;
 	bool finished;
 	char reason[160];
-	uint64_t n_runs, n_incomplete;
 };
 
 /* What the pipeline keeps of one connection. */
@@ -37,6 +43,7 @@ struct link {
 	enum proto_state state;
 	const char *protocol;
 	const char *reason;
+	struct mcp_session *mcp; /* JSON-RPC without HTTP */
 };
 
 static enum conn_source source_of(uint8_t layer)
@@ -76,12 +83,23 @@ static void on_exchange(void *ctx, struct exchange *ex)
 		assembler_call(l->p->assembler, ex, &call);
 }
 
+static void on_mcp_call(void *ctx, const struct exchange *ex, const struct call *call)
+{
+	struct link *l = ctx;
+
+	if (l->p->assembler)
+		assembler_call(l->p->assembler, ex, call);
+}
+
 static void on_message(void *ctx, const struct conn_info *conn, const struct exchange *upgrade, const struct frame *f)
 {
-	(void)ctx;
-	(void)conn;
-	(void)upgrade;
-	(void)f;
+	struct link *l = ctx;
+
+	if (upgrade)
+		return;
+	if (!l->mcp)
+		l->mcp = mcp_new(conn, on_mcp_call, l);
+	mcp_feed(l->mcp, f);
 }
 
 static void ask_mode(struct link *l, enum cf_mode mode)
@@ -198,6 +216,10 @@ static void on_close(void *ctx, struct conn *c, const char *why, uint64_t ts_ns)
 	refresh(l);
 	if (l->proto)
 		proto_conn_finish(l->proto, ts_ns, why);
+	if (l->mcp) {
+		mcp_finish(l->mcp, ts_ns, why);
+		mcp_free(l->mcp);
+	}
 	account(l);
 	free(l);
 }
@@ -209,21 +231,31 @@ static void on_run(void *ctx, struct run *run, const struct run_info *info)
 	struct pipeline *p = ctx;
 	struct dir_run *file = NULL;
 
-	p->n_runs++;
-	int err = p->dir ? dir_sink_begin(p->dir, info, &file) : 0;
+	int err = dir_sink_begin(p->dir, info, &file);
 	if (err)
 		log_error("a trace could not be begun: %s", strerror(-err));
 	run_set_user(run, file);
+	if (!file)
+		return;
+	p->open_runs = mem_room(p->open_runs, &p->open_cap, p->n_open + 1, sizeof(struct dir_run *));
+	p->open_runs[p->n_open++] = file;
 }
 
 static void on_step(void *ctx, struct run *run, const struct step *step, bool again)
 {
 	struct dir_run *file = run_user(run);
+	struct pipeline *p = ctx;
 
-	(void)ctx;
-	(void)again;
+	console_step(p->console, step, again);
 	if (file)
 		dir_run_step(file, step);
+}
+
+static void forget_open(struct pipeline *p, const struct dir_run *file)
+{
+	for (size_t i = 0; i < p->n_open; i++)
+		if (p->open_runs[i] == file)
+			p->open_runs[i] = p->open_runs[--p->n_open];
 }
 
 static void on_run_end(void *ctx, struct run *run, const struct run_info *info)
@@ -233,11 +265,13 @@ static void on_run_end(void *ctx, struct run *run, const struct run_info *info)
 	struct pipeline *p = ctx;
 
 	run_set_user(run, NULL);
-	if (!json_true(json_path(info->metadata, "capture.completeness.complete")))
-		p->n_incomplete++;
-	if (!file)
+	if (!file) {
+		console_run_end(p->console, info, NULL);
 		return;
+	}
+	forget_open(p, file);
 	int err = dir_run_end(file, info, name);
+	console_run_end(p->console, info, err ? NULL : name);
 	if (err)
 		log_error("the trace of a run could not be finished: %s. Its journal stays; try: cf-observe recover %s",
 			  strerror(-err), p->options->output);
@@ -267,6 +301,24 @@ static void on_host(struct pipeline *p, const struct cf_event *e)
 		p->assembler = assembler_new(&o, &run_events, p);
 }
 
+static struct console *new_console(const struct options *o)
+{
+	struct winsize w = { 0 };
+	struct console_setup setup = {
+		.fd = STDERR_FILENO,
+		.color = isatty(STDERR_FILENO) && !getenv("NO_COLOR"),
+		.json = o->json_log,
+		.quiet = o->quiet,
+		.verbose = o->verbose,
+		.buffer = o->buffer,
+		.dir = o->output,
+	};
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0)
+		setup.width = w.ws_col;
+	return console_new(&setup);
+}
+
 int pipeline_new(const struct options *o, const struct pipeline_hooks *hooks, struct pipeline **out, char *why, size_t why_len)
 {
 	struct pipeline *p = mem_alloc(sizeof(*p));
@@ -281,6 +333,7 @@ int pipeline_new(const struct options *o, const struct pipeline_hooks *hooks, st
 	if (hooks)
 		p->hooks = *hooks;
 	p->streams = streams_new(&stream_events, p);
+	p->console = new_console(o);
 	*out = p;
 	return 0;
 }
@@ -304,6 +357,7 @@ void pipeline_event(struct pipeline *p, const struct cf_event *e)
 		on_host(p, e);
 	else if (e->kind == CF_FACT_STOP)
 		on_stop(p, e);
+	console_event(p->console, e);
 	if (p->assembler)
 		assembler_event(p->assembler, e);
 	streams_event(p->streams, e);
@@ -311,7 +365,8 @@ void pipeline_event(struct pipeline *p, const struct cf_event *e)
 
 void pipeline_flush(struct pipeline *p)
 {
-	(void)p;
+	for (size_t i = 0; i < p->n_open; i++)
+		dir_run_flush(p->open_runs[i]);
 }
 
 bool pipeline_stopped(const struct pipeline *p)
@@ -329,9 +384,10 @@ int pipeline_finish(struct pipeline *p, const char *reason)
 	streams_finish(p->streams, p->now_ns, "observer stopped");
 	if (p->assembler)
 		assembler_finish(p->assembler, p->now_ns, reason);
-	if (p->dir && dir_sink_stats(p->dir)->error)
+	console_end(p->console);
+	if (dir_sink_stats(p->dir)->error)
 		return EXIT_WRITE;
-	return p->options->fail_incomplete && p->n_incomplete ? EXIT_INCOMPLETE : EXIT_FINE;
+	return p->options->fail_incomplete && !console_complete(p->console) ? EXIT_INCOMPLETE : EXIT_FINE;
 }
 
 void pipeline_free(struct pipeline *p)
@@ -342,5 +398,7 @@ void pipeline_free(struct pipeline *p)
 	if (p->assembler)
 		assembler_free(p->assembler);
 	dir_sink_close(p->dir);
+	console_free(p->console);
+	free(p->open_runs);
 	free(p);
 }

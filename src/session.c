@@ -209,9 +209,9 @@ static int open_capture(struct session *s, bool run)
 static int follow_all(struct session *s)
 {
 	if (s->held.pid)
-		return capture_follow(s->capture, (uint32_t)s->held.pid) ? EXIT_INTERNAL : 0;
+		return capture_follow(s->capture, (uint32_t)s->held.pid, true) ? EXIT_INTERNAL : 0;
 	for (size_t i = 0; i < s->options->n_pids; i++) {
-		int err = capture_follow(s->capture, s->options->pids[i]);
+		int err = capture_follow(s->capture, s->options->pids[i], false);
 		if (err) {
 			log_error("pid %u does not exist", s->options->pids[i]);
 			return EXIT_TARGET;

@@ -130,9 +130,13 @@ size_t capture_ring_bytes(const struct capture *c)
 	return bpf_map__max_entries(c->bpf->maps.ring);
 }
 
-int capture_follow(struct capture *c, uint32_t pid)
+int capture_follow(struct capture *c, uint32_t pid, bool held)
 {
-	return follow_add(c, pid, true);
+	int err = follow_add(c, pid, true);
+
+	if (!err && held)
+		((struct followed *)map_get(&c->procs, pid))->held = true;
+	return err;
 }
 
 /* Everything that is followed at the start: looked at and told, then: ready. */
@@ -145,6 +149,8 @@ static void first_look(struct capture *c)
 	buf_add_span(&c->json, c->options.host_json);
 	facts_send(c, CF_FACT_HOST, 0, 0);
 	for (size_t i = 0; map_next(&c->procs, &i, NULL, &value);) {
+		if (((struct followed *)value)->held)
+			continue;
 		facts_process(c, value);
 		framework_scan(c, value);
 		follow_scan(c, value);

@@ -22,8 +22,11 @@ int capture_open(const struct capture_options *o, struct capture **out, char *wh
 int capture_ring_fd(const struct capture *c);
 size_t capture_ring_bytes(const struct capture *c);
 
-/* Follows `pid` and its descendants from now on. -ESRCH: no such process. */
-int capture_follow(struct capture *c, uint32_t pid);
+/*
+ * Follows `pid` and its descendants from now on. -ESRCH: no such process. `held`: it has yet to exec what is watched; what
+ * it maps until then is ours.
+ */
+int capture_follow(struct capture *c, uint32_t pid, bool held);
 
 /*
  * The process's loop: sends facts on `channel` and takes requests from it until told to stop by `signal_fd`, the time,

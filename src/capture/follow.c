@@ -133,8 +133,10 @@ static void on_notice(struct capture *c, const struct cf_notice *n)
 		/* A new program: what was reported of the old one says nothing of it. */
 		map_fini(&f->files);
 		map_init(&f->files);
-		f->hooked = f->has_tls_unhooked = false;
+		f->hooked = f->has_tls_unhooked = f->held = false;
 		facts_process(c, f);
+		if (f->root)
+			framework_scan(c, f);
 	}
 }
 
@@ -152,7 +154,7 @@ void follow_notices(struct capture *c)
 	/* Many mappings, one look. */
 	for (size_t i = 0; map_next(&c->procs, &i, NULL, &value);) {
 		struct followed *f = value;
-		if (f->rescan)
+		if (f->rescan && !f->held)
 			follow_scan(c, f);
 	}
 }

@@ -26,6 +26,7 @@ struct followed {
 	uint32_t pid;
 	uint64_t start_ns;
 	bool root;
+	bool held;   /* by us, before its exec */
 	bool rescan;
 	struct map files; /* file key -> hooked_file: reported already */
 	bool hooked;
