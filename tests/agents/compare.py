@@ -120,7 +120,9 @@ def check_file(run, cells):
     """The contract, as far as one file can tell."""
     name, raw = os.path.basename(run.path), run.raw
     cells.add("file", name, name == "trace-%s.json" % raw.get("run_id") and UUID4.match(raw.get("run_id", "")))
-    cells.add("file: state", name, (raw.get("metadata") or {}).get("state") == "completed", "completed",
+    # Whether a run in which something failed has failed is a judgement; that it has ended is none.
+    ended = ["completed"] + ["failed"] * any("error" in s.meta for s in run.steps)
+    cells.add("file: state", name, (raw.get("metadata") or {}).get("state") in ended, ended,
               (raw.get("metadata") or {}).get("state"))
     cells.add("file: times", name, TIME.match(raw.get("ended_at", "")) and raw["ended_at"] >= raw["started_at"],
               "ended after it started", (raw.get("started_at"), raw.get("ended_at")))
@@ -207,7 +209,12 @@ def check_call(call, step, cells, where):
     if not call.complete and isinstance(out, list):
         # What the model had not finished to ask for can be shown in any way; what it had said cannot.
         out = [p[:3] + (None,) if p[0] == "tool_call" else p for p in out]
-    cell("output", [tuple(p) for p in call.output], out)
+    want, ident = [tuple(p) for p in call.output], call.row["id"]
+    if call.meant and isinstance(out, list):
+        if len(out) == 1 and out[0][0] == "text" and call.meant["text"].startswith(out[0][1]):
+            want = out
+        ident = meta.get("response_id") and call.meant["id"]
+    cell("output", want, out)
     for name, want in zip(("tokens_in", "tokens_out", "tokens_total"), call.tokens):
         cell(name, ABSENT if want is None else want, raw.get(name, ABSENT))
     cell("finish_reason", call.finish_reason or ABSENT, meta.get("finish_reason", ABSENT))
@@ -216,7 +223,7 @@ def check_call(call, step, cells, where):
         cell("output's form", ["assistant", call.finish_reason or ABSENT],
              [whole.get("role"), whole.get("finish_reason", ABSENT)])
     cell("refusal", call.refusal, meta.get("refusal", False) if step else ABSENT)
-    cell("response id", call.row["id"] or ABSENT, meta.get("response_id", ABSENT))
+    cell("response id", ident or ABSENT, meta.get("response_id", ABSENT))
     cell("request id", call.row["request_id"], http.get("request_id", ABSENT))
     cell("stream", call.stream, meta.get("stream", False if step else ABSENT))
     cell("http status", call.status, http.get("status", ABSENT))

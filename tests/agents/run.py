@@ -83,7 +83,7 @@ class Process:
 class Setting:
     """One run of one row: directory, server, environment."""
 
-    def __init__(self, row, root, directory):
+    def __init__(self, row, root, directory, tap=False):
         self.row, self.root, self.dir = row, root, directory
         self.traces = os.path.join(directory, "traces")
         self.go = os.path.join(directory, "go")
@@ -93,7 +93,9 @@ class Setting:
         with open(scenario, "w", encoding="utf-8") as f:
             json.dump({"turns": turns}, f, ensure_ascii=False)
         self.server = Process([sys.executable, os.path.join(HERE, "server"), "--dir", os.path.join(directory, "server"),
-                               "--scenario", scenario], dict(os.environ), directory, "server-run")
+                               "--scenario", scenario]
+                              + (["--tap", os.path.join(directory, "tap.jsonl")] if tap else []),
+                              dict(os.environ), directory, "server-run")
         self.ports = json.loads(self.server.wait_line(self.server.out, "{", 30))
         self.n_turns = len(turns)
         self.env = self._environment(c)
@@ -221,7 +223,7 @@ def one(row, mode, args):
     begun = time.monotonic()
     try:
         lacking(row, args.root)
-        setting = Setting(row, args.root, directory)
+        setting = Setting(row, args.root, directory, args.tap)
         MODES[mode](setting, os.path.abspath(args.observer))
         setting.log_complete()
         cells = compare.compare(setting.traces, setting.ports["log"])
@@ -303,6 +305,7 @@ def main():
     parser.add_argument("--observer", default="build/cf-observe")
     parser.add_argument("--root", default="build/agents", help="where the SDKs were installed")
     parser.add_argument("--keep", help="directory for what each run leaves")
+    parser.add_argument("--tap", action="store_true", help="also keep every byte that the server moved (tap.jsonl)")
     parser.add_argument("--keep-good", action="store_true", help="keep what passed, too")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()

@@ -23,6 +23,7 @@ class Call:
         self.model = row["model"] or self.body.get("model")
         self.provider = provider(row)
         self.stream = row["stream"]
+        self.meant = row.get("meant")
         self.status = row["status"]
         self.error = row["error"]
         self.failed = bool(self.error)

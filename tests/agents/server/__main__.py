@@ -7,6 +7,7 @@ request, in the order in which the requests had arrived whole (`seq`); a row is 
 A scenario is {"turns": [TURN...]}; each request takes the first unused turn that fits it. README.md lists the fields.
 """
 import argparse
+import base64
 import json
 import os
 import signal
@@ -61,7 +62,7 @@ class Log:
 
 
 class Server:
-    def __init__(self, directory, turns):
+    def __init__(self, directory, turns, tap=None):
         self.paths = certs.make(directory)
         self.log_path = os.path.join(directory, "server.jsonl")
         self.log = Log(self.log_path)
@@ -70,6 +71,7 @@ class Server:
         self.tls.load_cert_chain(self.paths["cert"], self.paths["key"])
         self.tls.set_alpn_protocols(["http/1.1"])
         self.n_conns = 0
+        self.tap = Log(tap) if tap else None
 
     def listen(self, tls):
         sock = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -89,13 +91,19 @@ class Server:
         try:
             if tls:
                 sock = self.tls.wrap_socket(raw, server_side=True)
-            conn = Conn(sock)
+            conn = Conn(sock, self._tap_of(conn_id))
             while self._one(conn, conn_id, "https" if tls else "http"):
                 pass
         except (Closed, OSError, ValueError):
             pass
         finally:
             sock.close()
+
+    def _tap_of(self, conn_id):
+        if not self.tap:
+            return None
+        return lambda direction, data: self.tap.write(
+            {"t": time.time(), "conn": conn_id, "dir": direction, "data": base64.b64encode(data).decode("ascii")})
 
     def _one(self, conn, conn_id, scheme):
         """Serves one request. False: the connection must be closed."""
@@ -172,6 +180,8 @@ class Answer:
             sender.start(len(body))
             self.conn.send(body[:int(len(body) * cut.get("part", 0.5))])
             self.row["error"] = {"kind": "cut", "status": 200}
+            # A reader may show what it could make out of half a body, if it says that it is half.
+            self.row["meant"] = fold(ops)
             return False
         sender.whole(body, self.turn.get("pieces", 1))
         self.row.update(fold(ops))
@@ -212,11 +222,12 @@ def main():
     parser = argparse.ArgumentParser(description="scripted model server")
     parser.add_argument("--dir", required=True, help="directory for certificates and the log (made when missing)")
     parser.add_argument("--scenario", required=True, help="JSON file")
+    parser.add_argument("--tap", help="file: every byte of every connection, in order, as JSON lines")
     args = parser.parse_args()
     os.makedirs(args.dir, exist_ok=True)
     with open(args.scenario, encoding="utf-8") as f:
         scenario = json.load(f)
-    server = Server(os.path.abspath(args.dir), scenario["turns"])
+    server = Server(os.path.abspath(args.dir), scenario["turns"], args.tap)
     ports = {"https": server.listen(True), "http": server.listen(False)}
     stop = threading.Event()
     for sig in (signal.SIGTERM, signal.SIGINT):

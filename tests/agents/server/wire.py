@@ -96,15 +96,24 @@ def choose_encoding(wanted, accept):
 
 
 class Conn:
-    def __init__(self, sock):
+    """`tap(direction, data)` is told every byte, as the client sees it: "out" what it sent, "in" what it got."""
+
+    def __init__(self, sock, tap=None):
         self.sock = sock
         self.buf = b""
+        self.tap = tap or (lambda direction, data: None)
 
-    def _more(self):
+    def _recv(self, n):
         try:
-            data = self.sock.recv(262144)
+            data = self.sock.recv(n)
         except OSError as e:
             raise Closed(str(e)) from e
+        if data:
+            self.tap("out", data)
+        return data
+
+    def _more(self):
+        data = self._recv(262144)
         if not data:
             raise Closed("eof")
         self.buf += data
@@ -121,10 +130,7 @@ class Conn:
         parts, have = [self.buf[:n]], min(n, len(self.buf))
         self.buf = self.buf[n:]
         while have < n:
-            try:
-                data = self.sock.recv(min(n - have, 1 << 20))
-            except OSError as e:
-                raise Closed(str(e)) from e
+            data = self._recv(min(n - have, 1 << 20))
             if not data:
                 raise Closed("eof in body")
             parts.append(data)
@@ -167,6 +173,7 @@ class Conn:
             self.sock.sendall(data)
         except OSError as e:
             raise Closed(str(e)) from e
+        self.tap("in", data)
 
     def head(self, status, reason, headers):
         lines = ["HTTP/1.1 %d %s" % (status, reason)]
