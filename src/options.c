@@ -212,6 +212,7 @@ static bool add_pids(struct options *o, const char *text)
 
 static const char *const wanted[] = {
 	[OPT_BOOL] = "yes or no",
+	[OPT_OWN] = "given alone",
 	[OPT_TEXT] = "a text",
 	[OPT_TEXTS] = "a text, at most 64 times",
 	[OPT_PIDS] = "process ids such as 812 or 812,815, at most 64",
@@ -226,6 +227,8 @@ static bool set_value(struct options *o, const struct option_row *row, const cha
 	switch (row->type) {
 	case OPT_BOOL:
 		return read_bool(text, field);
+	case OPT_OWN:
+		return !*text;
 	case OPT_TEXT:
 		*(const char **)field = arena_copy(&o->memory, span_of(text)).p;
 		return *text;
@@ -304,6 +307,8 @@ static int flag(struct reader *rd, const struct option_row *row, const char *val
 		return not_for_command(rd, row);
 	if (row->type == OPT_BOOL)
 		return apply(rd, row, value ? value : "yes");
+	if (row->type == OPT_OWN)
+		return apply(rd, row, value ? value : "");
 	if (!value) {
 		if (*i + 1 >= argc)
 			return FAIL(rd->why, "--%s needs %s (%s)", row->name, row->arg,
@@ -339,7 +344,7 @@ static int letters(struct reader *rd, int argc, char **argv, int *i)
 		if (!row)
 			return FAIL(rd->why, "unknown option -%c; cf-observe %s --help lists them",
 				    *p, rd->o->command->name);
-		if (row->type != OPT_BOOL)
+		if (row->arg)
 			return flag(rd, row, p[1] ? p + 1 : NULL, argc, argv, i);
 		err = flag(rd, row, NULL, argc, argv, i);
 	}
@@ -390,7 +395,7 @@ static const char *env_get(char **env, const char *name)
 /* Options that ask for an answer instead of setting something are flags only. */
 static bool settable(const struct option_row *row)
 {
-	return row->group != GROUP_HELP;
+	return row->group != GROUP_HELP && row->type != OPT_OWN;
 }
 
 static int read_env(struct reader *rd, char **env)

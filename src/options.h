@@ -73,6 +73,7 @@ enum option_type {
 	OPT_PIDS,  /* N[,N...]; repeatable */
 	OPT_SIZE,  /* bytes; K, M, G are powers of 1024 */
 	OPT_TIME,  /* seconds; ms, s, m, h */
+	OPT_OWN,   /* a switch that its command reads itself */
 };
 
 struct option_row {

@@ -164,7 +164,7 @@ static void man_row(struct buf *out, const struct option_row *r)
 	buf_add_char(out, '\n');
 	man_sentence(out, r->help);
 	man_more(out, r->more);
-	if (r->group != GROUP_HELP) {
+	if (r->group != GROUP_HELP && r->type != OPT_OWN) {
 		options_env_name(r, env);
 		buf_printf(out, "Environment:\n.Ev %s .\n", env);
 	}

@@ -4,12 +4,14 @@
 #include "capture/doctor.h"
 #include "capture/locate.h"
 #include "session.h"
+#include "sink/cmd.h"
 
 #include <stddef.h>
 
 const char GROUP_HELP[] = "Help";
 static const char GROUP_TARGET[] = "What to watch";
 static const char GROUP_OUTPUT[] = "What is written";
+static const char GROUP_SHOWN[] = "What is shown";
 static const char GROUP_PRIVACY[] = "Privacy";
 static const char GROUP_MESSAGES[] = "Messages";
 
@@ -31,7 +33,17 @@ const struct option_row option_rows[] = {
 	  "the capture file", NULL },
 	{ "fail-incomplete", 0, OPT_BOOL, AT(fail_incomplete), NULL, GROUP_OUTPUT, CMD_WRITES,
 	  "end with 7 if anything was lost or could not be read", NULL },
-	{ "json", 0, OPT_BOOL, AT(json), NULL, GROUP_OUTPUT, CMD_DOCTOR | CMD_LOCATE,
+	{ "list", 0, OPT_OWN, 0, NULL, GROUP_SHOWN, CMD_SHOW,
+	  "one line for each run", NULL },
+	{ "full", 0, OPT_OWN, 0, NULL, GROUP_SHOWN, CMD_SHOW,
+	  "whole texts instead of their beginnings", NULL },
+	{ "strict", 0, OPT_OWN, 0, NULL, GROUP_SHOWN, CMD_CHECK,
+	  "the rules for what is written (default for our own traces)", NULL },
+	{ "lenient", 0, OPT_OWN, 0, NULL, GROUP_SHOWN, CMD_CHECK,
+	  "the rules for what is read (default for others' traces)", NULL },
+	{ "schema", 0, OPT_OWN, 0, NULL, GROUP_SHOWN, CMD_CHECK,
+	  "print the JSON Schema of a trace instead", NULL },
+	{ "json", 0, OPT_BOOL, AT(json), NULL, GROUP_SHOWN, CMD_DOCTOR | CMD_LOCATE | CMD_SHOW | CMD_CHECK,
 	  "answer in JSON", NULL },
 	{ "redact", 0, OPT_TEXTS, AT(patterns), "REGEX", GROUP_PRIVACY, CMD_WRITES,
 	  "also mask what matches; may be repeated",
@@ -82,6 +94,15 @@ const struct command command_rows[] = {
 	  "make traces from a capture file (no root)",
 	  "The same capture gives the same traces, byte for byte.",
 	  1, 1, false, cmd_replay, NULL },
+	{ "show", CMD_SHOW, "FILE|DIR...",
+	  "a trace as a tree (no root)", "Of a directory, every trace in it; open runs from their journals.",
+	  1, -1, false, NULL, cmd_show },
+	{ "check", CMD_CHECK, "FILE|DIR...",
+	  "whether a trace keeps the contract, and where not (no root)", NULL,
+	  0, -1, false, NULL, cmd_check },
+	{ "recover", CMD_RECOVER, "DIR...",
+	  "make traces of the journals that a crash left (no root)", NULL,
+	  1, -1, false, NULL, cmd_recover },
 	{ "doctor", CMD_DOCTOR, "",
 	  "what this host and this process allow; what will be seen", NULL,
 	  0, 0, false, run_doctor, NULL },

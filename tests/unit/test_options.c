@@ -99,6 +99,8 @@ START_TEST(mistakes_are_named)
 	ck_refuses("--pid 3 replay", "the command stands first: cf-observe replay");
 	ck_refuses("--write f", "belongs to: record");
 	ck_refuses("--no-inputs=perhaps", "is not yes or no");
+	ck_refuses("show --full=yes x", "\"yes\" is not given alone");
+	ck_refuses("show --strict x", "belongs to: check");
 }
 END_TEST
 
@@ -210,7 +212,7 @@ START_TEST(the_tables_are_sound)
 {
 	for (const struct option_row *a = option_rows; a->name; a++) {
 		ck_assert(a->commands && a->help && a->group);
-		ck_assert_int_eq(a->type == OPT_BOOL, a->arg == NULL);
+		ck_assert_int_eq(a->type == OPT_BOOL || a->type == OPT_OWN, a->arg == NULL);
 		for (const struct option_row *b = a + 1; b->name; b++) {
 			ck_assert_str_ne(a->name, b->name);
 			ck_assert(!a->letter || a->letter != b->letter);
