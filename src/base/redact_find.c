@@ -106,15 +106,20 @@ static const struct {
 	{ NULL },
 };
 
-/* What may start a secret, for the scan: the first characters of the rows and those that are looked at by hand. */
-#define LOOK_WORD 1 /* at the beginning of a word only */
-#define LOOK_HERE 2
-static const unsigned char looks[256] = {
-	['s'] = LOOK_WORD, ['S'] = LOOK_WORD, ['r'] = LOOK_WORD, ['A'] = LOOK_WORD, ['g'] = LOOK_WORD, ['G'] = LOOK_WORD,
-	['y'] = LOOK_WORD, ['x'] = LOOK_WORD, ['h'] = LOOK_WORD, ['p'] = LOOK_WORD, ['n'] = LOOK_WORD, ['t'] = LOOK_WORD,
-	['l'] = LOOK_WORD, ['d'] = LOOK_WORD, ['c'] = LOOK_WORD, ['e'] = LOOK_WORD, ['b'] = LOOK_WORD, ['B'] = LOOK_WORD,
-	['a'] = LOOK_WORD,
-	['-'] = LOOK_HERE, [':'] = LOOK_HERE, ['?'] = LOOK_HERE, ['&'] = LOOK_HERE, ['\\'] = LOOK_HERE,
+/*
+ * What may start a secret: its first character, and (as bits, by their low six bits) the second. Every row above and
+ * every finder below must be in here. WORD: only at the beginning of a word.
+ */
+#define WORD 0x8000000000000000ull
+#define C(c) (1ull << ((c) & 63))
+static const uint64_t pairs[256] = {
+	['s'] = WORD | C('k') | C('h'), ['S'] = WORD | C('G') | C('h'), ['r'] = WORD | C('k') | C('8'),
+	['A'] = WORD | C('I') | C('K') | C('S') | C('G') | C('c') | C('W') | C('w'), ['a'] = WORD | C('w') | C('W'),
+	['g'] = WORD | C('s') | C('i') | C('h') | C('l'), ['G'] = WORD | C('O'), ['y'] = WORD | C('a'),
+	['x'] = WORD | C('o') | C('a'), ['h'] = WORD | C('f'), ['p'] = WORD | C('p') | C('y'), ['n'] = WORD | C('p') | C('v'),
+	['t'] = WORD | C('v'), ['l'] = WORD | C('s'), ['d'] = WORD | C('o'), ['c'] = WORD | C('s'), ['e'] = WORD | C('y'),
+	['b'] = WORD | C('e') | C('E'), ['B'] = WORD | C('e') | C('E'),
+	['-'] = C('-'), [':'] = C('/'), ['?'] = ~WORD, ['&'] = ~WORD, ['\\'] = ~WORD,
 };
 
 static bool in_set(char c, unsigned set)
@@ -367,18 +372,15 @@ bool secret_find(struct span t, size_t from, struct secret *out)
 	size_t i = from;
 	bool in_word = from && in_set(t.p[from - 1], TOKEN);
 
-	while (i < t.len) {
-		unsigned char c = (unsigned char)t.p[i], look = looks[c];
-		if (look == LOOK_WORD && !in_word && find_word(t, i, out))
+	while (i + 1 < t.len) { /* a secret has more than one character */
+		unsigned char c = (unsigned char)t.p[i];
+		uint64_t second = pairs[c];
+		if (second & C(t.p[i + 1]) && (second & WORD ? !in_word && find_word(t, i, out) : find_here(t, i, out)))
 			return true;
-		if (look == LOOK_HERE) {
-			if (find_here(t, i, out))
-				return true;
-			if (c == '\\') {
-				i += escape_len(t, i);
-				in_word = false;
-				continue;
-			}
+		if (c == '\\') {
+			i += escape_len(t, i);
+			in_word = false;
+			continue;
 		}
 		in_word = char_sets[c] & TOKEN;
 		i++;

@@ -55,7 +55,6 @@ static const struct {
 	{ "redis://:<p4ss-w0rd>@cache", "password" },
 	{ "https://x.example/a?b=1&api_key=<zxcv>&c=2", "url-key" },
 	{ "/v1/models?key=<0123456789abcdef>", "url-key" },
-	{ "AccountKey=<" A40 A20 "==>;", NULL },
 	{ "<hf_" A20 "abcdefghijklmn>", "huggingface" },
 	{ "<npm_" A20 "abcdefghij123456>", "npm" },
 	{ "a\\n<sk-" A40 ">\\nb", "api-key" },
@@ -66,6 +65,35 @@ static const struct {
 	{ "\"<-----BEGIN PRIVATE KEY-----\\nMIIE" A40 "\\n-----END PRIVATE KEY----->\\n\"", "private-key" },
 	{ "\"<-----BEGIN EC PRIVATE KEY-----\\nMIIE" A40 ">\"", "private-key" },
 	{ "<sk_live_" A20 ">", "stripe" },
+	{ "<sk_test_" A20 ">", "stripe" },
+	{ "<rk_live_" A20 ">", "stripe" },
+	{ "<sk-svcacct-" A40 ">", "openai" },
+	{ "<sk-admin-" A40 ">", "openai" },
+	{ "<sk-lf-" A40 ">", "langfuse" },
+	{ "<shpat_" A40 ">", "shopify" },
+	{ "<SG." A20 "." A40 ">", "sendgrid" },
+	{ "<SharedAccessKey=" A40 "=>;", "azure" },
+	{ "<AccountKey=" A40 A20 "==>;", "azure" },
+	{ "<ASIA" UP16 ">", "aws" },
+	{ "<AGE-SECRET-KEY-1" UP16 UP16 UP16 UP16 ">", "age" },
+	{ "<gho_" A40 ">", "github" },
+	{ "<ghu_" A40 ">", "github" },
+	{ "<ghs_" A40 ">", "github" },
+	{ "<ghr_" A40 ">", "github" },
+	{ "<ya29." A40 ">", "google" },
+	{ "<GOCSPX-" A40 ">", "google" },
+	{ "<xox" "p-" A20 ">", "slack" },
+	{ "<xapp-" A20 ">", "slack" },
+	{ "<xai-" A40 ">", "xai" },
+	{ "<r8_" A40 ">", "replicate" },
+	{ "<pplx-" A40 ">", "perplexity" },
+	{ "<pypi-AgE" A40 A40 ">", "pypi" },
+	{ "<nvapi-" A40 ">", "nvidia" },
+	{ "<tvly-" A40 ">", "tavily" },
+	{ "<lsv2_pt_" A40 ">", "langsmith" },
+	{ "<dop_v1_" A40 ">", "digitalocean" },
+	{ "<csk-" A40 ">", "cerebras" },
+	{ "BEARER <" A20 ">", "bearer" },
 };
 
 START_TEST(secrets_go)
@@ -76,11 +104,6 @@ START_TEST(secrets_go)
 
 	ck_assert(open && close);
 	snprintf(plain, sizeof(plain), "%.*s%.*s%s", (int)before, text, (int)len, open + 1, close + 1);
-	if (!secrets[_i].kind) { /* the name is part of the shape */
-		ck_assert_int_eq(redact_text(r, span_of(plain), &out), 1);
-		ck_assert_ptr_null(strstr(buf_text(&out), A20));
-		return;
-	}
 	ck_assert_msg(redact_text(r, span_of(plain), &out) == 1, "%s -> %s", plain, buf_text(&out));
 	snprintf(want, sizeof(want), "%.*s[REDACTED:%s:", (int)before, text, secrets[_i].kind);
 	ck_assert_msg(strncmp(buf_text(&out), want, strlen(want)) == 0, "%s is not %s", out.p, want);
