@@ -241,6 +241,8 @@ static int scan_value(const char *p, const char *end, const char **out)
 
 int json_value(struct span text, struct span *value, struct span *rest)
 {
+	if (!text.p)
+		return -EAGAIN;
 	const char *end = text.p + text.len, *p = skip_blank(text.p, end), *q;
 
 	if (p >= end)
@@ -298,7 +300,7 @@ static const char *skip_value(const char *p, const char *end)
 
 bool json_next(struct json_iter *it, struct span *key, struct span *value)
 {
-	const char *p = it->rest.p, *end = p + it->rest.len, *q;
+	const char *p = it->rest.p, *end = p ? p + it->rest.len : NULL, *q;
 
 	if (!p)
 		return false;
