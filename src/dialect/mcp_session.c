@@ -39,7 +39,7 @@ struct mcp_session *mcp_new(const struct conn_info *conn, mcp_on_call on_call, v
 
 static struct span key_of(char *to, size_t cap, enum dir dir, struct span id)
 {
-	if (id.len + 1 > cap)
+	if (!id.p || id.len + 1 > cap)
 		return SPAN_NONE;
 	to[0] = dir == DIR_IN ? 'i' : 'o';
 	memcpy(to + 1, id.p, id.len);
