@@ -49,8 +49,8 @@ static const char *skip_plain(const char *p, const char *end)
 		memcpy(&w, p, 8);
 		uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
 		uint64_t hit = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
-		if (hit & highs)
-			break;
+		if (hit & highs) /* the lowest mark is exact, those above may be borrows (both machines are little-endian) */
+			return p + (__builtin_ctzll(hit & highs) >> 3);
 		p += 8;
 	}
 	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)

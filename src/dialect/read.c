@@ -263,9 +263,11 @@ void read_picks(struct span object, const struct pick *picks, size_t n)
 	while (json_next(&it, &key, &value)) {
 		bool escaped = memchr(key.p, '\\', key.len) != NULL;
 		for (size_t i = 0; i < n; i++) {
-			size_t len = strlen(picks[i].name);
-			if ((key.len == len + 2 && memcmp(key.p + 1, picks[i].name, len) == 0) ||
-			    (escaped && json_is(key, picks[i].name)))
+			const char *name = picks[i].name;
+			if (!escaped && key.p[1] != *name)
+				continue;
+			size_t len = strlen(name);
+			if ((key.len == len + 2 && memcmp(key.p + 1, name, len) == 0) || (escaped && json_is(key, name)))
 				*picks[i].to = json_type_of(value) == JSON_NULL ? SPAN_NONE : value;
 		}
 	}
