@@ -9,6 +9,8 @@ extern const struct dialect dialect_openai_responses;
 extern const struct dialect dialect_anthropic_messages;
 extern const struct dialect dialect_openai_embeddings;
 extern const struct dialect dialect_openai_completions;
+extern const struct dialect dialect_gemini;
+extern const struct dialect dialect_ollama;
 extern const struct dialect dialect_mcp;
 
 #endif

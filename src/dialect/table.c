@@ -6,6 +6,8 @@ const struct dialect *const dialects[] = {
 	&dialect_anthropic_messages,
 	&dialect_openai_embeddings,
 	&dialect_openai_completions,
+	&dialect_gemini,
+	&dialect_ollama,
 	&dialect_mcp,
 	NULL,
 };
