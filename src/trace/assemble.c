@@ -56,6 +56,10 @@ void assembler_event(struct assembler *a, const struct cf_event *e)
 		process_fact(a, e);
 	else
 		process_event(a, e);
+	if (e->kind == CF_FACT_TICK) {
+		runs_tick(a);
+		procs_forget(a);
+	}
 	if (e->kind == CF_FACT_COUNTERS)
 		runs_settle(a);
 }
@@ -79,19 +83,6 @@ void assembler_finish(struct assembler *a, uint64_t now_ns, const char *reason)
 		while (t->runs)
 			run_end(t->runs, t->exited_ns ? t->exited_ns : a->now_ns);
 	}
-}
-
-static void tree_free(struct tree *t)
-{
-	while (t->runs) {
-		struct run *next = t->runs->next;
-		run_free(t->runs);
-		t->runs = next;
-	}
-	effects_fini(&t->held.files);
-	effects_fini(&t->held.execs);
-	tree_facts_free(t);
-	free(t);
 }
 
 void assembler_free(struct assembler *a)

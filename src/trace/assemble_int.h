@@ -59,6 +59,7 @@ struct effect {
 	uint64_t key;       /* equal for what is listed once; 0: each is listed */
 	uint64_t peer_hash; /* EFFECT_NET */
 	bool ended;         /* EFFECT_EXEC */
+	bool shared;        /* during several open tool calls */
 	uint64_t ended_ns;
 	uint32_t code, signal;
 };
@@ -199,8 +200,9 @@ struct proc {
 	struct tool *tool;      /* the open call it belongs to: inherited by its children */
 	struct run *exec_run;   /* has a step for its start, that is given out again at its end; else NULL */
 	uint32_t exec_step, exec_parent;
-	uint64_t exec_step_ns;
-	char *exec_json;
+	struct effect exec;     /* what that step tells */
+	struct proc *next_dead;
+	bool waits;             /* in the queue of the dead */
 };
 
 struct counters {
@@ -224,6 +226,8 @@ struct assembler {
 	struct counters counters;
 	uint64_t seen_records, seen_bytes; /* of the kernel: not DATA; captured bytes of DATA */
 	bool saw_data, finishing;
+	struct proc *first_dead, *last_dead;
+	size_t n_dead;
 	uint64_t unknown_procs; /* events of processes that nobody announced */
 	char *version, *host, *kernel, *arch, *command; /* command: raw JSON */
 	char *stop_reason;
@@ -239,6 +243,9 @@ struct proc *proc_scope(struct proc *p);
 void process_event(struct assembler *a, const struct cf_event *e);
 void process_fact(struct assembler *a, const struct cf_event *e);
 void procs_free(struct assembler *a);
+void procs_forget(struct assembler *a);
+/* false: some are still waited for. */
+bool procs_of_tree_free(struct assembler *a, struct tree *t);
 char *span_dup(struct span s); /* NULL for SPAN_NONE */
 
 /* conversation.c */
@@ -283,6 +290,8 @@ struct step run_step(struct run *r, enum step_type type, uint32_t number, uint32
 void run_free(struct run *r);
 /* Ends the runs of trees whose processes are gone, once it is known what was lost until then. */
 void runs_settle(struct assembler *a);
+void tree_free(struct tree *t);
+void runs_tick(struct assembler *a);
 int64_t wall_ns(const struct assembler *a, uint64_t boot_ns);
 uint32_t run_number(struct run *r);
 void run_emit(struct run *r, struct step *s, bool again);
@@ -318,8 +327,9 @@ void effects_fini(struct effects *e);
 /* metadata.effects of a tool call that ended at end_ns; what came later goes back to its tree. */
 void effects_settle(struct tool *t, uint64_t end_ns, struct span peer);
 void effects_write(const struct tool *t, struct buf *b);
-/* Gives out what waited for a run, or for the next step. */
-void held_flush(struct run *r);
+/* What waited for a run or a tool call that would claim it: given out as steps of their own, when older. */
+void held_flush(struct run *r, uint64_t until_ns);
+void held_claim(struct run *r);
 
 /* agent.c, totals.c, completeness.c */
 void agent_headers(struct run *r, const struct exchange *ex);

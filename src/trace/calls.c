@@ -184,7 +184,7 @@ static struct conv *place(struct assembler *a, struct proc *p, const struct exch
 		size_t was = m->conv->n;
 		struct conv *v = m->gone && !m->compacted ? conv_branch(m->conv, c) : m->conv;
 		learn_run(v->run, ex, c);
-		held_flush(v->run);
+		held_flush(v->run, c->ended_ns);
 		if (cut)
 			note_history(v, m, ex, c, was);
 		return v;
@@ -192,7 +192,7 @@ static struct conv *place(struct assembler *a, struct proc *p, const struct exch
 	evidence_find(a, p, ex, c, &verdict);
 	struct run *r = verdict.run ? verdict.run : run_new(a, p, c->began_ns);
 	learn_run(r, ex, c);
-	held_flush(r);
+	held_flush(r, c->ended_ns);
 	struct conv *v = conv_new(r, c);
 	v->parent_step = verdict.parent ? verdict.parent->step : 0;
 	if (verdict.summary_of) {
@@ -241,7 +241,7 @@ static void take_embedding(struct assembler *a, struct proc *p, const struct exc
 	struct run *r = some_run(a, p, c);
 
 	learn_run(r, ex, c);
-	held_flush(r);
+	held_flush(r, c->ended_ns);
 	llm_emit(r, NULL, ex, c, run_number(r), 0);
 	totals_call(r, ex, c);
 }

@@ -141,7 +141,7 @@ static void put_exit(struct buf *b, const struct effect *x)
 }
 
 /* A process that belongs to no tool call: a step, given out at its start and again at its end. */
-static void own_exec(struct run *r, const struct effect *x, uint32_t number, uint32_t parent, bool again, bool shared)
+static void own_exec(struct run *r, const struct effect *x, uint32_t number, uint32_t parent, bool again)
 {
 	struct assembler *a = r->a;
 	struct step s = run_step(r, STEP_TOOL_CALL, number, parent, x->ts_ns);
@@ -166,7 +166,7 @@ static void own_exec(struct run *r, const struct effect *x, uint32_t number, uin
 	json_put_member_i64(&a->meta, "pid", x->pid);
 	if (p && p->comm[0])
 		json_put_member_text(&a->meta, "process", span_of(p->comm));
-	if (shared)
+	if (x->shared)
 		json_put_member_bool(&a->meta, "during_several_tool_calls", true);
 	if (!x->ended) {
 		json_put_member_bool(&a->meta, "incomplete", true);
@@ -178,32 +178,31 @@ static void own_exec(struct run *r, const struct effect *x, uint32_t number, uin
 	arena_fini(&arena);
 }
 
-static void begin_own_exec(struct run *r, struct proc *p, const struct effect *x, bool shared)
+static void begin_own_exec(struct run *r, const struct effect *x)
 {
+	struct proc *p = proc_find(r->a, x->pid, x->start_ns);
 	uint32_t number = run_number(r), parent = 0;
 
 	if (p && p->parent && p->parent->exec_run == r)
 		parent = p->parent->exec_step;
-	own_exec(r, x, number, parent, false, shared);
-	if (p && !x->ended) {
-		p->exec_run = r;
-		p->exec_step = number;
-		p->exec_parent = parent;
-	}
+	own_exec(r, x, number, parent, false);
+	if (!p)
+		return;
+	free(p->exec.json);
+	p->exec = *x;
+	p->exec.json = mem_text(x->json);
+	p->exec_run = r;
+	p->exec_step = number;
+	p->exec_parent = parent;
 }
 
-/* Replaces the process image: the step of the old one has ended. */
-static void end_own_exec(struct proc *p, bool exited)
+static void end_own_exec(struct proc *p)
 {
-	struct run *r = p->exec_run;
-	struct effect x = { .ts_ns = p->exec_step_ns, .pid = p->pid, .start_ns = p->start_ns, .json = p->exec_json,
-			    .ended = exited, .ended_ns = p->exited_ns, .code = p->code, .signal = p->signal };
-
-	if (r && exited)
-		own_exec(r, &x, p->exec_step, p->exec_parent, true, false);
-	p->exec_run = NULL;
-	free(p->exec_json);
-	p->exec_json = NULL;
+	p->exec.ended = true;
+	p->exec.ended_ns = p->exited_ns;
+	p->exec.code = p->code;
+	p->exec.signal = p->signal;
+	own_exec(p->exec_run, &p->exec, p->exec_step, p->exec_parent, true);
 }
 
 static struct effect exec_effect(struct assembler *a, const struct proc *p, const struct cf_exec *e)
@@ -223,28 +222,16 @@ void effect_exec(struct assembler *a, struct proc *p, const struct cf_exec *e)
 {
 	struct candidates c = find_candidates(a, p, e->h.ts_ns, true);
 	struct effect x = exec_effect(a, p, e);
-	struct run *r = run_current(p->tree);
 
 	if (c.n == 1) {
 		p->tool = c.one;
 		add(&c.one->effects, x);
 		return;
 	}
-	if (c.n > 1)
+	x.shared = c.n > 1;
+	if (x.shared)
 		mark_shared(a, p, e->h.ts_ns);
-	if (p->exec_run)
-		end_own_exec(p, false);
-	if (!r || p->agent) {
-		if (!p->agent)
-			add(&p->tree->held.execs, x);
-		else
-			free(x.json);
-		return;
-	}
-	free(p->exec_json);
-	p->exec_json = x.json;
-	p->exec_step_ns = x.ts_ns;
-	begin_own_exec(r, p, &x, c.n > 1);
+	add(&p->tree->held.execs, x);
 }
 
 static void note_exit(struct effects *list, const struct proc *p)
@@ -265,8 +252,8 @@ void effect_exit(struct assembler *a, struct proc *p)
 	(void)a;
 	if (p->tool)
 		note_exit(&p->tool->effects, p);
-	if (p->exec_run)
-		end_own_exec(p, true);
+	if (p->exec_run && !p->exec.ended)
+		end_own_exec(p);
 	note_exit(&p->tree->held.execs, p);
 }
 
@@ -349,22 +336,14 @@ void effect_open(struct assembler *a, struct proc *p, const struct cf_open *e)
 static void give_back(struct tool *t, struct effect *x)
 {
 	struct proc *p = proc_find(t->run->a, x->pid, x->start_ns);
+	struct held *held = &t->run->tree->held;
 
 	if (p && p->tool == t)
 		p->tool = NULL;
-	if (x->kind == EFFECT_FILE) {
-		add(&t->run->tree->held.files, *x);
-	} else if (x->kind == EFFECT_EXEC && (!p || !p->agent)) {
-		if (p && !p->exec_run) {
-			p->exec_step_ns = x->ts_ns;
-			free(p->exec_json);
-			p->exec_json = mem_text(x->json);
-		}
-		begin_own_exec(t->run, p, x, false);
+	if (x->kind == EFFECT_NET)
 		free(x->json);
-	} else {
-		free(x->json);
-	}
+	else
+		add(x->kind == EFFECT_FILE ? &held->files : &held->execs, *x);
 }
 
 void effects_settle(struct tool *t, uint64_t end_ns, struct span peer)
@@ -412,6 +391,7 @@ void effects_write(const struct tool *t, struct buf *b)
 {
 	const struct effects *e = &t->effects;
 
+	t->run->steps_cut = t->run->steps_cut || e->more;
 	if (e->n) {
 		json_put_key(b, "effects");
 		buf_add_char(b, '{');
@@ -426,17 +406,38 @@ void effects_write(const struct tool *t, struct buf *b)
 		json_put_member_bool(b, "effects_shared", true);
 }
 
-static void flush_files(struct run *r)
+/* Entries before until_ns are put in front; how many they are. */
+static size_t older(struct effects *e, uint64_t until_ns)
+{
+	size_t n = 0;
+
+	/* In order of arrival, which is nearly that of time: what waits behind a later one goes with the next flush. */
+	while (n < e->n && e->items[n].ts_ns < until_ns)
+		n++;
+	return n;
+}
+
+static void drop_front(struct effects *e, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(e->items[i].json);
+	e->n -= n;
+	memmove(e->items, e->items + n, e->n * sizeof(*e->items));
+	e->more = 0;
+}
+
+static void flush_files(struct run *r, uint64_t until_ns)
 {
 	struct assembler *a = r->a;
 	struct effects *e = &r->tree->held.files;
+	size_t n = older(e, until_ns);
 
-	if (!e->n)
+	if (!n)
 		return;
 	struct step s = run_step(r, STEP_STATE_CHANGE, run_number(r), 0, e->items[0].ts_ns);
 	buf_clear(&a->value);
 	buf_add_char(&a->value, '[');
-	for (size_t i = 0; i < e->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		json_put_comma(&a->value);
 		buf_printf(&a->value, "{%s}", e->items[i].json);
 	}
@@ -449,26 +450,53 @@ static void flush_files(struct run *r)
 		json_put_member_i64(&a->meta, "not_listed", (int64_t)e->more);
 	buf_add_char(&a->meta, '}');
 	s.metadata = buf_span(&a->meta);
+	r->steps_cut = r->steps_cut || e->more;
 	run_emit(r, &s, false);
-	effects_fini(e);
+	drop_front(e, n);
 }
 
-void held_flush(struct run *r)
+void held_flush(struct run *r, uint64_t until_ns)
 {
 	struct effects *e = &r->tree->held.execs;
+	size_t n = older(e, until_ns);
 
-	flush_files(r);
-	for (size_t i = 0; i < e->n; i++) {
-		struct effect *x = &e->items[i];
-		struct proc *p = proc_find(r->a, x->pid, x->start_ns);
-		if (p && (p->agent || p->root))
-			continue; /* the agent's own start */
-		if (p && !x->ended) {
-			free(p->exec_json);
-			p->exec_json = mem_text(x->json);
-			p->exec_step_ns = x->ts_ns;
-		}
-		begin_own_exec(r, p, x, false);
+	flush_files(r, until_ns);
+	r->steps_cut = r->steps_cut || e->more;
+	for (size_t i = 0; i < n; i++) {
+		struct proc *p = proc_find(r->a, e->items[i].pid, e->items[i].start_ns);
+		if (!p || (!p->agent && !p->root)) /* the agent's own start is no step */
+			begin_own_exec(r, &e->items[i]);
 	}
-	effects_fini(e);
+	if (n)
+		drop_front(e, n);
+}
+
+/* An answer is known when its exchange has ended, which may be after the agent began to do what it asked for. */
+static void claim(struct run *r, struct effects *list, bool by_command)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		struct effect x = list->items[i];
+		struct proc *p = proc_find(r->a, x.pid, x.start_ns);
+		struct candidates c = { 0 };
+		if (p)
+			c = find_candidates(r->a, p, x.ts_ns, by_command);
+		if (c.n != 1 || c.one->began_ns > x.ts_ns) {
+			list->items[kept++] = x;
+			continue;
+		}
+		if (x.kind == EFFECT_EXEC)
+			p->tool = c.one;
+		add(&c.one->effects, x);
+	}
+	list->n = kept;
+}
+
+void held_claim(struct run *r)
+{
+	if (!r->tools)
+		return;
+	claim(r, &r->tree->held.execs, true);
+	claim(r, &r->tree->held.files, false);
 }

@@ -3,9 +3,14 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/timefmt.h"
 #include "feed/fact.h"
 
 #include <stdlib.h>
+
+/* Dead processes are remembered for so long, and so many of them. */
+#define DEAD_NS (30 * NS_PER_S)
+#define DEAD_MAX 4096
 
 static uint64_t proc_key(uint32_t pid, uint64_t start_ns)
 {
@@ -107,24 +112,77 @@ static void proc_free(struct proc *p)
 	free(p->cwd);
 	free(p->argv);
 	free(p->container);
-	free(p->exec_json);
+	free(p->exec.json);
 	free(p);
+}
+
+static bool is_needed(const struct proc *p)
+{
+	for (struct run *r = p->tree->runs; r; r = r->next)
+		if (r->scope == p || (r->pid == p->pid && r->proc_start_ns == p->start_ns))
+			return true;
+	return !p->exited || p->children || p->root;
 }
 
 /* Forgets p and those above it that only stayed for it. Roots stay as long as their tree. */
 static void proc_drop(struct assembler *a, struct proc *p)
 {
-	while (p && p->exited && !p->children && !p->root) {
+	while (p && !p->waits && !is_needed(p)) {
 		struct proc *parent = p->parent;
-		for (struct run *r = p->tree->runs; r; r = r->next)
-			if (r->scope == p || (r->pid == p->pid && r->proc_start_ns == p->start_ns))
-				return;
 		map_del(&a->procs, proc_key(p->pid, p->start_ns));
 		proc_free(p);
 		if (parent)
 			parent->children--;
 		p = parent;
 	}
+}
+
+/* What a process did may be asked for a while after its end. */
+static void bury(struct assembler *a, struct proc *p)
+{
+	p->waits = true;
+	if (a->last_dead)
+		a->last_dead->next_dead = p;
+	else
+		a->first_dead = p;
+	a->last_dead = p;
+	a->n_dead++;
+}
+
+void procs_forget(struct assembler *a)
+{
+	while (a->first_dead &&
+	       (a->n_dead > DEAD_MAX || a->first_dead->exited_ns + DEAD_NS < a->now_ns)) {
+		struct proc *p = a->first_dead;
+		a->first_dead = p->next_dead;
+		if (!a->first_dead)
+			a->last_dead = NULL;
+		a->n_dead--;
+		p->waits = false;
+		proc_drop(a, p);
+	}
+}
+
+bool procs_of_tree_free(struct assembler *a, struct tree *t)
+{
+	struct proc **gone = NULL;
+	size_t n = 0, cap = 0;
+	void *p;
+	bool waits = false;
+
+	for (size_t i = 0; map_next(&a->procs, &i, NULL, &p);) {
+		if (((struct proc *)p)->tree != t)
+			continue;
+		waits = waits || ((struct proc *)p)->waits;
+		gone = mem_room(gone, &cap, n + 1, sizeof(*gone));
+		gone[n++] = p;
+	}
+	for (size_t i = 0; !waits && i < n; i++) {
+		map_del(&a->procs, proc_key(gone[i]->pid, gone[i]->start_ns));
+		proc_free(gone[i]);
+	}
+	free(gone);
+	return !waits;
 }
 
 void procs_free(struct assembler *a)
@@ -227,7 +285,8 @@ static void on_exit_event(struct assembler *a, const struct cf_exit *e)
 	effect_exit(a, p);
 	if (p->tree->alive && !--p->tree->alive)
 		p->tree->exited_ns = e->h.ts_ns;
-	proc_drop(a, p);
+	bury(a, p);
+	procs_forget(a);
 }
 
 void process_event(struct assembler *a, const struct cf_event *e)

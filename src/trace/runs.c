@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* How long what no tool call caused waits for one that is not known yet. */
+#define HOLD_NS (2 * NS_PER_S)
+
 int64_t wall_ns(const struct assembler *a, uint64_t boot_ns)
 {
 	return (int64_t)boot_ns + a->o.wall_offset_ns;
@@ -239,8 +242,8 @@ void run_end(struct run *r, uint64_t now_ns)
 	struct tree *t = r->tree;
 	struct run **at = &t->runs;
 
-	held_flush(r);
 	tools_finish(r, r->a->stop_reason ? "the observer stopped first" : "no result was seen");
+	held_flush(r, UINT64_MAX);
 	tell(r, now_ns);
 	while (*at != r)
 		at = &(*at)->next;
@@ -250,14 +253,44 @@ void run_end(struct run *r, uint64_t now_ns)
 	run_free(r);
 }
 
-void runs_settle(struct assembler *a)
+void runs_tick(struct assembler *a)
 {
 	for (struct tree *t = a->trees; t; t = t->next) {
-		if (!t->exited_ns || !counters_settled(a, t))
+		struct run *r = run_current(t);
+		if (r && a->now_ns > HOLD_NS)
+			held_flush(r, a->now_ns - HOLD_NS);
+	}
+}
+
+void runs_settle(struct assembler *a)
+{
+	for (struct tree **at = &a->trees, *t; (t = *at);) {
+		if (!t->exited_ns || !counters_settled(a, t)) {
+			at = &t->next;
 			continue;
-		if (!t->ever_run && t->processes)
+		}
+		if (!t->ever_run)
 			run_new(a, t->root, t->root->exec_ns ? t->root->exec_ns : t->root->start_ns);
 		while (t->runs)
 			run_end(t->runs, t->exited_ns);
+		if (procs_of_tree_free(a, t)) {
+			*at = t->next;
+			tree_free(t);
+		} else {
+			at = &t->next;
+		}
 	}
+}
+
+void tree_free(struct tree *t)
+{
+	while (t->runs) {
+		struct run *next = t->runs->next;
+		run_free(t->runs);
+		t->runs = next;
+	}
+	effects_fini(&t->held.files);
+	effects_fini(&t->held.execs);
+	tree_facts_free(t);
+	free(t);
 }

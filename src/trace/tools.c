@@ -227,6 +227,7 @@ void tools_requested(struct run *r, struct conv *v, const struct exchange *ex, c
 	for (size_t i = 0; i < c->answer.n_requests; i++)
 		request_one(r, v, ex, c, &c->answer.requests[i], parent, false);
 	request_text(r, v, ex, c, parent);
+	held_claim(r);
 }
 
 /* The open call that a result answers: by id; without one by name, in the order of asking. */
