@@ -19,10 +19,12 @@ seed boringssl-exe seed_boringssl.c -no-pie -static -Wl,--eh-frame-hdr
 seed boringssl-pie seed_boringssl.c -fPIE -static-pie -fno-omit-frame-pointer
 seed boringssl-so seed_boringssl.c -fPIC -shared -fvisibility=hidden -fcf-protection
 # as Bun is built: clang, frame pointers, aligned functions, no unwind entries
-CC=clang seed boringssl-nofde seed_boringssl.c -fno-pie -no-pie -static -fno-omit-frame-pointer \
+CC=clang seed boringssl-nofde seed_boringssl.c -fno-pie -static -fno-omit-frame-pointer \
 	-falign-functions=16 -fno-asynchronous-unwind-tables
 seed openssl3-pie seed_openssl3.c -fPIE -static-pie
 seed openssl3-so seed_openssl3.c -fPIC -shared -fvisibility=hidden
 seed openssl3-exported seed_openssl3.c -fPIC -shared
 seed rustls-pie seed_rustls.c -fPIE -static-pie
 seed rustls-so seed_rustls.c -fPIC -shared -fvisibility=hidden
+seed go-exe seed_go.S -no-pie -static
+seed go-pie seed_go.S -static-pie

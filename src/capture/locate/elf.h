@@ -21,8 +21,8 @@ enum {
 	ELF_AHEAD = 4096,	  /* bytes a scanner may look past the positions it owns */
 };
 
-/* ... and not more than this: some five seconds. Sparse files cost nothing to make large. */
-#define ELF_BUDGET_BYTES (8ULL << 30)
+/* ... and not more than this: a few seconds. Sparse files cost nothing to make large. */
+#define ELF_BUDGET_BYTES (4ULL << 30)
 
 struct elf_seg {
 	uint64_t off, va, filesz;

@@ -7,6 +7,10 @@
 
 #define FINDER_ANY_MACHINE 0
 
+enum {
+	PROLOGUE_BYTES = 32, /* how far an entry probe may slide */
+};
+
 /*
  * A finder adds the libraries it recognises to out: with sites, or with a reason. It returns 0
  * also when it found nothing; -errno only when the file could not be read.
@@ -31,8 +35,13 @@ void lib_reason(struct locate_lib *lib, const char *fmt, ...) __attribute__((for
 
 /* Fills entry_off and ret_off of a site from the code at func_off. */
 void prologue_slide(const struct elf *e, struct locate_site *site);
-/* The same for a Go function: the probe goes behind the stack check, which runs again after the
+/* The offset of the first instruction from code[at] on that the kernel emulates, or at itself. *on_top:
+ * is the return address still on top of the stack there? */
+size_t prologue_slide_x86(const uint8_t *code, size_t at, size_t len, bool *on_top);
+/* prologue_slide for a Go function: the probe goes behind the stack check, which runs again after the
  * stack has grown, and there is no return probe. false when there is no such check. */
 bool prologue_slide_go(const struct elf *e, struct locate_site *site);
+/* File offsets of a Go function's RETs, at most LOCATE_MAX_RETS; 0 when none or more. */
+uint32_t go_find_rets(const struct elf *e, uint64_t off, uint64_t size, uint64_t rets[]);
 
 #endif

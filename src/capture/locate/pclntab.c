@@ -303,37 +303,6 @@ static bool text_base(struct elf *e, const struct pcln *t, const struct found *f
 	return *base && base_fits(e, f, *base);
 }
 
-/* Each return of these functions is (add rsp, n)[pop rbp] ret; arm64 has one word for it. */
-static void find_rets(const struct elf *e, struct locate_site *s, uint64_t size)
-{
-	uint8_t *code = malloc(size);
-	size_t i = 0;
-
-	if (!code || elf_read(e, s->func_off, code, size))
-		goto out;
-	while (i + 4 <= size) {
-		size_t at;
-
-		if (e->machine == EM_AARCH64) {
-			if (le32(code + i) == 0xd65f03c0 && s->n_rets < LOCATE_MAX_RETS)
-				s->rets[s->n_rets++] = s->func_off + i;
-			i += 4;
-			continue;
-		}
-		at = code[i] != 0x48 || code[i + 2] != 0xc4 ? 0
-		     : code[i + 1] == 0x83		    ? i + 4
-		     : code[i + 1] == 0x81		    ? i + 7
-							    : 0;
-		if (at && at < size && code[at] == 0x5d)
-			at++;
-		if (at && at < size && code[at] == 0xc3 && s->n_rets < LOCATE_MAX_RETS)
-			s->rets[s->n_rets++] = s->func_off + at;
-		i++;
-	}
-out:
-	free(code);
-}
-
 /* "go1.22.1" from the build information; since Go 1.18 the string itself is there. */
 static void name_version(const struct elf *e, struct locate_lib *lib)
 {
@@ -376,9 +345,9 @@ static void add_funcs(struct elf *e, const struct pcln *t, const struct found *f
 		s = &lib->sites[lib->n_sites - 1];
 		prologue_slide_go(e, s);
 		if (wanted[k].func != FN_GO_CLOSE)
-			find_rets(e, s, size);
+			s->n_rets = go_find_rets(e, s->func_off, size, s->rets);
 		if (wanted[k].func == FN_GO_READ && !s->n_rets)
-			lib_reason(lib, "%s: no RET found in Conn.Read", lib->library);
+			lib_reason(lib, "%s: RETs of Conn.Read not found", lib->library);
 	}
 }
 

@@ -5,8 +5,7 @@
 #include "capture/locate/finder.h"
 
 enum {
-	PROLOGUE_BYTES = 32, /* how far an entry probe may slide */
-	INSN_ROOM = 15,	     /* longest x86 instruction */
+	INSN_ROOM = 15, /* longest x86 instruction */
 };
 
 struct insn {
@@ -111,8 +110,7 @@ static struct insn decode_x86(const uint8_t *p)
 	return decode_moves(p, rex, at);
 }
 
-/* From code[at] on; the offset of the first emulated instruction, or at itself. */
-static size_t slide_x86(const uint8_t *code, size_t at, size_t len, bool *on_top)
+size_t prologue_slide_x86(const uint8_t *code, size_t at, size_t len, bool *on_top)
 {
 	size_t begin = at;
 
@@ -143,61 +141,9 @@ void prologue_slide(const struct elf *e, struct locate_site *site)
 	if (n > INSN_ROOM) {
 		bool on_top = true;
 
-		site->entry_off += slide_x86(code, 0, (size_t)n, &on_top);
+		site->entry_off += prologue_slide_x86(code, 0, (size_t)n, &on_top);
 		/* one breakpoint for both where it may be: the cheapest pair */
 		if (on_top)
 			site->ret_off = site->entry_off;
 	}
-}
-
-/* Offset behind the stack check: [lea r12, [rsp - n];] cmp (rsp|r12), [r14 + 16]; jbe */
-static size_t go_check_x86(const uint8_t *p)
-{
-	size_t at = 0;
-
-	if (p[0] == 0x4c && p[1] == 0x8d && p[2] == 0x64 && p[3] == 0x24)
-		at = 5;
-	else if (p[0] == 0x4c && p[1] == 0x8d && p[2] == 0xa4 && p[3] == 0x24)
-		at = 8;
-	if ((p[at] | 4) != 0x4d || p[at + 1] != 0x3b || (p[at + 2] & 0xc7) != 0x46 ||
-	    p[at + 3] != 0x10)
-		return 0;
-	at += 4;
-	if (p[at] == 0x76)
-		return at + 2;
-	return p[at] == 0x0f && p[at + 1] == 0x86 ? at + 6 : 0;
-}
-
-/* ldr x16, [x28, #16]; compare with some form of sp; b.ls */
-static size_t go_check_arm64(const uint8_t *p, size_t len)
-{
-	if (le32(p) != 0xf9400b90)
-		return 0;
-	for (size_t at = 4; at + 4 <= len; at += 4) {
-		if ((le32(p + at) & 0xff00001f) == 0x54000009)
-			return at + 4;
-	}
-	return 0;
-}
-
-bool prologue_slide_go(const struct elf *e, struct locate_site *site)
-{
-	uint8_t code[2 * PROLOGUE_BYTES + 2 * INSN_ROOM] = { 0 };
-	long n = elf_read_some(e, site->func_off, code, sizeof(code));
-	bool on_top = true;
-	size_t at;
-
-	site->entry_off = site->func_off;
-	site->ret_off = 0;
-	if (n < PROLOGUE_BYTES)
-		return false;
-	if (e->machine == EM_AARCH64) {
-		at = go_check_arm64(code, PROLOGUE_BYTES);
-		site->entry_off += at;
-		return at;
-	}
-	at = e->machine == EM_X86_64 ? go_check_x86(code) : 0;
-	if (at)
-		site->entry_off += slide_x86(code, at, (size_t)n, &on_top);
-	return at;
 }

@@ -52,6 +52,7 @@ struct hit {
 struct names {
 	uint64_t base; /* file offset of the string table */
 	size_t lens[N_ROWS];
+	bool ends[256]; /* last characters of wanted names */
 	uint32_t n;
 	uint64_t filter[64]; /* which st_name values can matter: one bit per low 12 bits */
 	struct hit hits[SYM_MAX_HITS];
@@ -63,28 +64,35 @@ struct answers {
 	bool seen[N_ROWS], twice[N_ROWS];
 };
 
+static void take_name(struct names *n, const uint8_t *buf, const uint8_t *nul, size_t own,
+		      uint64_t at)
+{
+	for (uint32_t r = 0; r < N_ROWS && n->n < SYM_MAX_HITS; r++) {
+		size_t len = n->lens[r];
+		const uint8_t *start = nul - len;
+		uint32_t off;
+
+		/* start in the part we own: each place is reported once */
+		if ((size_t)(nul - buf) < len || start >= buf + own ||
+		    memcmp(start, rows[r].name, len))
+			continue;
+		off = (uint32_t)(at + (uint64_t)(start - buf) - n->base);
+		n->hits[n->n].stroff = off;
+		n->hits[n->n++].row = r;
+		n->filter[off >> 6 & 63] |= 1ULL << (off & 63);
+	}
+}
+
 static int scan_names(void *arg, const uint8_t *buf, size_t own, size_t avail, uint64_t at)
 {
 	struct names *n = arg;
-	const uint8_t *end = buf + avail, *nul = buf;
+	const uint8_t *end = buf + avail, *nul = buf + 1;
 
 	while (nul < end && (nul = memchr(nul, 0, (size_t)(end - nul)))) {
-		for (uint32_t r = 0; r < N_ROWS; r++) {
-			size_t len = n->lens[r];
-			const uint8_t *start = nul - len;
-
-			/* start in the part we own: each place is reported once */
-			if ((size_t)(nul - buf) < len || start >= buf + own ||
-			    nul[-1] != (uint8_t)rows[r].name[len - 1] ||
-			    memcmp(start, rows[r].name, len) || n->n == SYM_MAX_HITS)
-				continue;
-			n->hits[n->n].stroff = (uint32_t)(at + (uint64_t)(start - buf) - n->base);
-			n->hits[n->n].row = r;
-			n->filter[n->hits[n->n].stroff >> 6 & 63] |= 1ULL
-								     << (n->hits[n->n].stroff & 63);
-			n->n++;
-		}
-		nul++;
+		if (n->ends[nul[-1]])
+			take_name(n, buf, nul, own, at);
+		while (nul < end && !*nul) /* holes of a sparse file are nothing but these */
+			nul++;
 	}
 	return 0;
 }
@@ -134,8 +142,10 @@ static int read_table(struct elf *e, const struct elf_sec *syms, const struct el
 	struct sym_pass pass = { &n, a };
 	int err;
 
-	for (uint32_t r = 0; r < N_ROWS; r++)
+	for (uint32_t r = 0; r < N_ROWS; r++) {
 		n.lens[r] = strlen(rows[r].name);
+		n.ends[(uint8_t)rows[r].name[n.lens[r] - 1]] = true;
+	}
 	err = elf_scan(e, strs->off, strs->size, scan_names, &n);
 	if (err || !n.n)
 		return err;
