@@ -127,6 +127,8 @@ def check_file(run, cells):
     cells.add("file: times", name, TIME.match(raw.get("ended_at", "")) and raw["ended_at"] >= raw["started_at"],
               "ended after it started", (raw.get("started_at"), raw.get("ended_at")))
     cells.equal("file: schema", name, "contextforge-trace/1", (raw.get("metadata") or {}).get("schema"))
+    # Nobody is helped by the run of an agent that did nothing.
+    cells.add("file: some step", name, run.steps, "steps", (raw.get("agent_info"), "no steps"))
     cells.add("file: step ids", name, len(run.by_id) == len(run.steps))
     stamps = [s.get("timestamp") or "" for s in run.steps]
     cells.add("file: order", name, stamps == sorted(stamps) and all(TIME.match(t) for t in stamps), None, stamps)

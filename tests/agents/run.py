@@ -232,6 +232,7 @@ def one(row, mode, args):
     except (Failed, OSError) as e:
         why = str(e)
         if setting and os.path.isdir(setting.traces):
+            setting.settle()
             cells = compare.compare(setting.traces, setting.ports["log"])
     finally:
         if setting:

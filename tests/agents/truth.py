@@ -178,7 +178,7 @@ class Truth:
 
     def __init__(self, log_path):
         with open(log_path, encoding="utf-8") as f:
-            rows = [json.loads(line) for line in f]
+            rows = [json.loads(line) for line in f if line.endswith("\n")]
         self.foreign = [r for r in rows if not r["dialect"]]
         self.rows = sorted((r for r in rows if r["dialect"]), key=lambda r: r["seq"])
         self.calls = [Call(r) for r in self.rows]
