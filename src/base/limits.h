@@ -43,6 +43,8 @@
 #define LIMIT_JOURNAL_BATCH (256 * KIB)
 /* Everything of a run but its steps: agent, task, metadata with the coverage of every connection. */
 #define LIMIT_RUN_HEAD (16 * MIB)
+/* What the user asked first, as the run's task: longer text stands in its user_input step alone. */
+#define LIMIT_TASK (64 * KIB)
 /* Records sorted in memory; more of them go through a temporary file, so that a million steps need no more memory. */
 #define LIMIT_SORT_MEMORY (1 * MIB)
 /* Messages of one request: as many as are remembered. */

@@ -18,6 +18,7 @@ struct anthropic_stream *anthropic_stream_new(struct call *c);
 bool anthropic_stream_event(struct anthropic_stream *s, struct span event);
 /* A whole message instead of events. */
 void anthropic_stream_message(struct anthropic_stream *s, struct span message);
-void anthropic_stream_finish(struct anthropic_stream *s, bool streamed);
+/* true: the stream came to its own end, or to an error */
+bool anthropic_stream_finish(struct anthropic_stream *s, bool streamed);
 
 #endif

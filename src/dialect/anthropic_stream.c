@@ -267,12 +267,13 @@ static void read_usage(struct call *c, struct span usage)
 	c->tokens_reasoning = read_count(json_get(details, "thinking_tokens"));
 }
 
-void anthropic_stream_finish(struct anthropic_stream *s, bool streamed)
+bool anthropic_stream_finish(struct anthropic_stream *s, bool streamed)
 {
 	struct call *c = s->c;
 	struct draft d;
+	bool ended = streamed && (s->done || c->error.type.p);
 
-	if (streamed && !s->done && !c->error.type.p)
+	if (streamed && !ended)
 		read_incomplete(c, "stream ended early");
 	if (s->seen) {
 		draft_init(&d, c, ROLE_ASSISTANT);
@@ -284,6 +285,7 @@ void anthropic_stream_finish(struct anthropic_stream *s, bool streamed)
 	read_meta(c, "stop_details", s->stop_details);
 	read_meta(c, "container", s->container);
 	read_meta(c, "invocation_metrics", s->metrics);
+	return ended;
 }
 
 void anthropic_answer(const struct exchange *ex, struct call *c)
@@ -300,5 +302,6 @@ void anthropic_answer(const struct exchange *ex, struct call *c)
 		if (json_type_of(body) == JSON_OBJECT && ex->status < 400)
 			anthropic_stream_message(s, body);
 	}
-	anthropic_stream_finish(s, ex->n_frames > 0);
+	if (anthropic_stream_finish(s, ex->n_frames > 0))
+		read_stream_ended(ex, c);
 }

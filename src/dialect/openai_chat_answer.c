@@ -367,7 +367,9 @@ void openai_chat_answer(const struct exchange *ex, struct call *c)
 			c->first_token_ns = f->ts_ns;
 	}
 	if (ex->n_frames) {
-		if (!a.done && !c->error.type.p)
+		if (a.done || c->error.type.p)
+			read_stream_ended(ex, c);
+		else
 			read_incomplete(c, "stream ended early");
 	} else {
 		struct span raw = read_response(ex, c);

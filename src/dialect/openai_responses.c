@@ -58,7 +58,8 @@ static void read_call(const struct exchange *ex, struct call *c)
 		if (json_type_of(body) == JSON_OBJECT)
 			responses_stream_object(s, body, true);
 	}
-	responses_stream_finish(s, ex->n_frames > 0);
+	if (responses_stream_finish(s, ex->n_frames > 0))
+		read_stream_ended(ex, c);
 }
 
 const struct dialect dialect_openai_responses = { "openai.responses", match, read_call, "openai" };

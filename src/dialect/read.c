@@ -12,6 +12,14 @@ void read_incomplete(struct call *c, const char *reason)
 		c->reason = reason;
 }
 
+void read_stream_ended(const struct exchange *ex, struct call *c)
+{
+	if (!c->incomplete || !ex->cut || c->reason != ex->cut || !ex->request.complete || c->missing_bytes)
+		return;
+	c->incomplete = false;
+	c->reason = NULL;
+}
+
 /* Where the valid UTF-8 ends. */
 static size_t valid_len(struct span s)
 {

@@ -17,6 +17,11 @@ struct span read_response(const struct exchange *ex, struct call *c);
 struct span read_frame(const struct frame *f, struct call *c);
 /* Marks the call; the first reason stays. */
 void read_incomplete(struct call *c, const char *reason);
+/*
+ * The stream has said its last word, or an error instead. Many clients stop reading there and close: what HTTP would
+ * still have sent (the last chunk, the end of a gzip stream) is nothing of the call's.
+ */
+void read_stream_ended(const struct exchange *ex, struct call *c);
 
 /* One pass over an object: each wanted member's raw value; null counts as absent, the last of equal names wins. */
 struct pick {

@@ -17,6 +17,7 @@ struct responses_stream *responses_stream_new(struct call *c);
 bool responses_stream_event(struct responses_stream *s, struct span event);
 void responses_stream_object(struct responses_stream *s, struct span response, bool terminal);
 bool responses_stream_done(const struct responses_stream *s);
-void responses_stream_finish(struct responses_stream *s, bool streamed);
+/* true: the stream came to its own end, or to an error */
+bool responses_stream_finish(struct responses_stream *s, bool streamed);
 
 #endif

@@ -294,13 +294,14 @@ static void draft_item(struct draft *d, struct span item)
 	d->call->refusal |= is_refusal(item);
 }
 
-void responses_stream_finish(struct responses_stream *s, bool streamed)
+bool responses_stream_finish(struct responses_stream *s, bool streamed)
 {
 	struct call *c = s->c;
 	struct span item;
 	struct draft d;
+	bool ended = streamed && (s->done || c->error.type.p);
 
-	if (streamed && !s->done && !c->error.type.p)
+	if (streamed && !ended)
 		read_incomplete(c, "stream ended early");
 	if (s->error.p)
 		read_error(c, s->error);
@@ -320,4 +321,5 @@ void responses_stream_finish(struct responses_stream *s, bool streamed)
 	openai_usage(c, s->usage);
 	read_meta(c, "status", s->status);
 	read_meta(c, "response_service_tier", s->tier);
+	return ended;
 }

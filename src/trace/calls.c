@@ -75,7 +75,7 @@ static void user_input(struct conv *v, const struct exchange *ex, const struct c
 	if (!m->parts.p)
 		s.values[UI_INPUT_TYPE] = SPAN("\"text\"");
 	if (!r->first_input.p && m->text.len) {
-		struct span first = s.values[UI_CONTENT];
+		struct span first = m->text.len <= LIMIT_TASK ? s.values[UI_CONTENT] : SPAN("");
 		r->first_input = span_at(span_dup(first), first.len);
 	}
 	s.metadata = buf_span(&a->meta);

@@ -136,7 +136,7 @@ static void write_meta(struct run *r, struct buf *b, bool open)
 
 static void write_task(const struct run *r, struct buf *b)
 {
-	if (!r->first_input.p || r->a->o.no_inputs)
+	if (!r->first_input.len || r->a->o.no_inputs)
 		return;
 	buf_add_text(b, "{\"description\":");
 	buf_add_span(b, r->first_input);

@@ -269,6 +269,45 @@ START_TEST(cut_exchanges_give_what_is_known)
 }
 END_TEST
 
+/* Clients close at the last event, before the last chunk and the end of the gzip stream have come. */
+START_TEST(a_stream_read_to_its_end_is_whole)
+{
+	static const struct { const char *path, *events; } rows[] = {
+		{ "/v1/chat/completions", "{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},"
+					  "\"finish_reason\":\"stop\"}]}\n[DONE]\n" },
+		{ "/v1/responses", "{\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"model\":\"m\",\"status\":\"completed\","
+				   "\"output\":[]}}\n" },
+		{ "/v1/messages", "{\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"m\",\"role\":\"assistant\","
+				  "\"content\":[]}}\n{\"type\":\"message_stop\"}\n" },
+		{ "/v1/chat/completions", "{\"error\":{\"message\":\"broke off\",\"type\":\"server_error\"}}\n" },
+		{ "/v1/messages", "{\"type\":\"error\",\"error\":{\"message\":\"broke off\",\"type\":\"overloaded_error\"}}\n" },
+	};
+	const char *body = "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,\"input\":\"x\"}";
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct fixture *f = fixture_new(rows[i].path, i == 1 ? body : "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,"
+									      "\"messages\":[]}");
+		fixture_events(f, rows[i].events);
+		f->ex.cut = "connection closed";
+		f->ex.response.complete = false;
+		struct call *c = fixture_read(f);
+		ck_assert_msg(!c->incomplete && !c->reason, "%zu: %s", i, c->reason);
+		fixture_free(f);
+		/* The same with a hole, or with half a request, is not. */
+		for (int k = 0; k < 2; k++) {
+			f = fixture_new(rows[i].path, i == 1 ? body : "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,"
+								       "\"messages\":[]}");
+			fixture_events(f, rows[i].events);
+			f->ex.cut = "connection closed";
+			f->ex.response.missing = k ? 0 : 5;
+			f->ex.request.complete = !k;
+			ck_assert(fixture_read(f)->incomplete);
+			fixture_free(f);
+		}
+	}
+}
+END_TEST
+
 START_TEST(unseen_request_is_known_by_its_answer)
 {
 	struct fixture *f = fixture_new("", "");
@@ -330,6 +369,7 @@ int main(void)
 	tcase_add_test(t, images_and_unknown_parts_are_kept);
 	tcase_add_test(t, errors_are_calls);
 	tcase_add_test(t, cut_exchanges_give_what_is_known);
+	tcase_add_test(t, a_stream_read_to_its_end_is_whole);
 	tcase_add_test(t, unseen_request_is_known_by_its_answer);
 	tcase_add_test(t, lone_surrogates_and_bad_utf8_become_text);
 	tcase_add_loop_test(t, path_and_body_choose_not_the_host, 0, 5);
