@@ -67,6 +67,10 @@ int main(int argc, char **argv)
 	struct options o;
 	int status;
 
+	if (argc < 2) {
+		fputs("usage: cf-observe [COMMAND] [options]. Try: cf-observe --help\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (options_read(&o, argc, argv, environ, why)) {
 		log_error("%s", why);
 		/* Its other statuses belong to the command. */

@@ -514,6 +514,23 @@ static int count_args(const struct options *o, char *why)
 		    o->args[c->max_args], c->name, c->args);
 }
 
+/* What a command cannot do without. */
+static int required(const struct options *o, char *why)
+{
+	unsigned bit = o->command->bit;
+
+	if (bit == CMD_RECORD && !o->capture)
+		return FAIL(why, "record needs the name of the capture file: -w FILE");
+	if (bit == CMD_RECORD && o->n_pids && o->n_args)
+		return FAIL(why, "record takes --pid or a command, not both");
+	if ((bit == CMD_ATTACH || (bit == CMD_RECORD && !o->n_args)) && !o->n_pids)
+		return FAIL(why,
+			    "%s needs to know whom to watch: --pid N; or start it: cf-observe run "
+			    "-- CMD...",
+			    o->command->name);
+	return 0;
+}
+
 /* The flags are read twice: first to learn --config, --help and the mistakes, then over the file and the environment. */
 int options_read(struct options *o, int argc, char **argv, char **env, char why[OPTIONS_WHY])
 {
@@ -549,7 +566,9 @@ int options_read(struct options *o, int argc, char **argv, char **env, char why[
 	}
 	rd = (struct reader){ o, FROM_FLAG, NULL, why };
 	err = read_flags(&rd, argc, argv);
-	return err ? err : count_args(o, why);
+	if (!err)
+		err = count_args(o, why);
+	return err ? err : required(o, why);
 }
 
 void options_init(struct options *o)

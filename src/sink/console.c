@@ -120,7 +120,9 @@ static void on_process(struct console *c, const struct cf_event *e, struct span 
 {
 	struct arena a;
 
-	if (!json_true(json_get(j, "root")) && !c->setup.verbose)
+	if (json_true(json_get(j, "root")))
+		c->root_pid = member(j, "pid");
+	else if (!c->setup.verbose)
 		return;
 	arena_init(&a);
 	put_who(c, e, j, &a);
@@ -200,11 +202,16 @@ static void on_gap(struct console *c, const struct cf_event *e, struct span j)
 
 static void on_ready(struct console *c, const struct cf_event *e, struct span j)
 {
-	int64_t processes = member(j, "processes"), missing = member(j, "not_hooked");
+	int64_t processes = member(j, "processes"), hooked = member(j, "hooked"),
+		missing = member(j, "not_hooked");
 
 	c->first_ns = e->ts_ns;
-	buf_printf(&c->line, "ready: watching %lld process%s, %lld hooked", (long long)processes,
-		   processes == 1 ? "" : "es", (long long)member(j, "hooked"));
+	buf_printf(&c->line, "ready: watching %lld process%s", (long long)processes,
+		   processes == 1 ? "" : "es");
+	if (hooked || missing)
+		buf_printf(&c->line, ", %lld hooked", (long long)hooked);
+	else
+		buf_add_text(&c->line, "; TLS libraries are hooked when they are loaded");
 	if (missing)
 		buf_printf(&c->line, ", %lld NOT hooked", (long long)missing);
 	console_put(c, missing ? COLOR_YELLOW : COLOR_GREEN);
@@ -406,6 +413,11 @@ bool console_complete(const struct console *c)
 	return !c->incomplete_runs && !c->gaps && !c->unhooked;
 }
 
+bool console_covered(const struct console *c)
+{
+	return c->libraries || c->calls;
+}
+
 static void put_amount(struct buf *b, int64_t n, const char *one, const char *many)
 {
 	buf_add_text(b, ", ");
@@ -469,11 +481,19 @@ static void put_completeness(struct console *c)
 
 void console_end(struct console *c)
 {
-	if (c->setup.quiet && console_complete(c))
+	if (c->setup.quiet && console_complete(c) && console_covered(c))
 		return;
 	if (!c->setup.quiet)
 		put_sum(c);
 	put_completeness(c);
+	if (!console_covered(c)) {
+		buf_printf(&c->line,
+			   "nothing could be hooked: no TLS library that is known was loaded, and "
+			   "no call was seen. "
+			   "Run: cf-observe doctor --pid %lld",
+			   (long long)c->root_pid);
+		console_put(c, COLOR_YELLOW);
+	}
 	if (!c->setup.dir || !c->runs)
 		return;
 	if (c->unwritten_runs) {

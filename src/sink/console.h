@@ -36,4 +36,7 @@ void console_end(struct console *c);
 /* Whether nothing was lost and all runs call themselves complete (--fail-incomplete). */
 bool console_complete(const struct console *c);
 
+/* Whether anything of what was watched could be read: a library was hooked or a call was seen. */
+bool console_covered(const struct console *c);
+
 #endif

@@ -52,17 +52,17 @@ START_TEST(bare_options_attach)
 	ck_assert_uint_eq(o.pids[0], 812);
 	ck_assert_uint_eq(o.pids[2], 9);
 	ck_assert_str_eq(o.output, "out");
-	ck_accepts("");
+	ck_accepts("--pid 1");
 	ck_assert_str_eq(o.output, "./traces");
 }
 END_TEST
 
 START_TEST(every_way_to_write_an_option)
 {
-	ck_accepts("--output=a --no-inputs -qvodir");
+	ck_accepts("--pid 1 --output=a --no-inputs -qvodir");
 	ck_assert_str_eq(o.output, "dir");
 	ck_assert(o.no_inputs && o.quiet && o.verbose && !o.no_outputs);
-	ck_accepts("--no-inputs=no");
+	ck_accepts("--no-inputs=no -p1");
 	ck_assert(!o.no_inputs);
 }
 END_TEST
@@ -101,6 +101,10 @@ START_TEST(mistakes_are_named)
 	ck_refuses("--no-inputs=perhaps", "is not yes or no");
 	ck_refuses("show --full=yes x", "\"yes\" is not given alone");
 	ck_refuses("show --strict x", "belongs to: check");
+	ck_refuses("-q", "attach needs to know whom to watch: --pid N");
+	ck_refuses("record --pid 1", "-w FILE");
+	ck_refuses("record -w f", "record needs to know whom to watch");
+	ck_refuses("record -w f --pid 1 -- ls", "not both");
 }
 END_TEST
 
@@ -152,7 +156,7 @@ START_TEST(precedence)
 	ck_assert_uint_eq(o.n_patterns, 2);
 	unlink(file);
 	ck_refuses("--config /nonexistent/file", "cannot read the configuration file");
-	ck_assert_int_eq(given("", "CF_OBSERVE_DURATION=x"), -EINVAL);
+	ck_assert_int_eq(given("--pid 1", "CF_OBSERVE_DURATION=x"), -EINVAL);
 	ck_assert_msg(strstr(why, "CF_OBSERVE_DURATION: \"x\""), "%s", why);
 }
 END_TEST
