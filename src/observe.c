@@ -155,6 +155,8 @@ int observe_main(const struct options *opt, int channel, int ring_fd, size_t rin
 		log_error("%s", why);
 		return EXIT_WRITE;
 	}
+	/* Capture waits for this. */
+	send(channel, "", 1, MSG_NOSIGNAL);
 	sandbox_enter();
 	queue_init(&o.queue, LIMIT_QUEUE);
 	loop(&o, ring_fd);
@@ -165,6 +167,8 @@ int observe_main(const struct options *opt, int channel, int ring_fd, size_t rin
 		capfile_close(o.record);
 	} else {
 		status = pipeline_finish(o.pipeline, "the capture process ended");
+		if (!status && !pipeline_covered(o.pipeline))
+			status = EXIT_UNHOOKED;
 		pipeline_free(o.pipeline);
 	}
 	return status;

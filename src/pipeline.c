@@ -390,6 +390,11 @@ int pipeline_finish(struct pipeline *p, const char *reason)
 	return p->options->fail_incomplete && !console_complete(p->console) ? EXIT_INCOMPLETE : EXIT_FINE;
 }
 
+bool pipeline_covered(const struct pipeline *p)
+{
+	return console_covered(p->console);
+}
+
 void pipeline_free(struct pipeline *p)
 {
 	if (!p)

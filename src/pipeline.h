@@ -23,6 +23,8 @@ void pipeline_flush(struct pipeline *p);
 /* Ends everything still open. Once. `reason` when no CF_FACT_STOP came. Returns an exit code of exit.h. */
 int pipeline_finish(struct pipeline *p, const char *reason);
 bool pipeline_stopped(const struct pipeline *p); /* CF_FACT_STOP was seen */
+/* Whether anything could be read: a library was hooked or a call was seen. */
+bool pipeline_covered(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);
 
 #endif

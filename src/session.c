@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "capture/capture.h"
+#include "capture/doctor.h"
 #include "base/exit.h"
 #include "observe.h"
 
@@ -187,6 +188,14 @@ static int wait_observer(struct session *s)
 	return EXIT_INTERNAL;
 }
 
+/* false: it ended instead, and has said why. */
+static bool observer_ready(const struct session *s)
+{
+	char ready;
+
+	return recv(s->channel[0], &ready, 1, 0) == 1;
+}
+
 static int open_capture(struct session *s, bool run)
 {
 	struct capture_options co = {
@@ -211,9 +220,16 @@ static int follow_all(struct session *s)
 	if (s->held.pid)
 		return capture_follow(s->capture, (uint32_t)s->held.pid, true) ? EXIT_INTERNAL : 0;
 	for (size_t i = 0; i < s->options->n_pids; i++) {
-		int err = capture_follow(s->capture, s->options->pids[i], false);
+		uint32_t pid = s->options->pids[i];
+		char why[256] = "";
+		int err = target_check(pid, why, sizeof(why));
+		if (!err)
+			err = capture_follow(s->capture, pid, false);
 		if (err) {
-			log_error("pid %u does not exist", s->options->pids[i]);
+			if (*why)
+				log_error("%s", why);
+			else
+				log_error("pid %u has ended", pid);
 			return EXIT_TARGET;
 		}
 	}
@@ -229,7 +245,8 @@ static int command_status(struct session *s, int observed)
 		log_error("cannot start %s: %s", s->options->args[0], strerror(err));
 	if (waitpid(s->held.pid, &status, 0) < 0)
 		return EXIT_RUN_FAILED;
-	if (observed != EXIT_FINE && observed != EXIT_INCOMPLETE)
+	/* A command without TLS is nothing out of the ordinary. */
+	if (observed != EXIT_FINE && observed != EXIT_INCOMPLETE && observed != EXIT_UNHOOKED)
 		return EXIT_RUN_FAILED;
 	if (observed == EXIT_INCOMPLETE && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return EXIT_INCOMPLETE;
@@ -251,11 +268,12 @@ static void block_signals(struct session *s)
 static int session(const struct options *o, char **command)
 {
 	struct session s = { .options = o };
+	char why[512];
 	int status;
 
-	if (geteuid() != 0) {
-		log_error("needs root, or the capabilities that doctor names for this kernel. Try: sudo cf-observe");
-		return EXIT_HOST;
+	if (host_check(why, sizeof(why))) {
+		log_error("%s", why);
+		return command ? EXIT_RUN_FAILED : EXIT_HOST;
 	}
 	buf_init(&s.host, 64 * 1024);
 	put_host(&s.host, command);
@@ -268,7 +286,9 @@ static int session(const struct options *o, char **command)
 	if (!status && start_observer(&s))
 		status = EXIT_INTERNAL;
 	if (!status) {
-		capture_loop(s.capture, s.channel[0], s.signal_fd, s.held.pid ? s.held.release : -1);
+		/* Nothing is captured, and no command starts, before there is a place to write to. */
+		if (observer_ready(&s))
+			capture_loop(s.capture, s.channel[0], s.signal_fd, s.held.pid ? s.held.release : -1);
 		status = wait_observer(&s);
 	}
 	capture_close(s.capture);
