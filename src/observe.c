@@ -167,8 +167,11 @@ int observe_main(const struct options *opt, int channel, int ring_fd, size_t rin
 		capfile_close(o.record);
 	} else {
 		status = pipeline_finish(o.pipeline, "the capture process ended");
-		if (!status && !pipeline_covered(o.pipeline))
+		if (!status && opt->command->bit == CMD_ATTACH && !pipeline_covered(o.pipeline)) {
+			log_error("nothing could be hooked: no TLS library that is known was loaded, and no call was seen. "
+				  "Run: cf-observe doctor --pid %u", opt->pids[0]);
 			status = EXIT_UNHOOKED;
+		}
 		pipeline_free(o.pipeline);
 	}
 	return status;

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/exit.h"
 #include "dialect/mcp.h"
 #include "proto/exchange.h"
@@ -31,6 +32,7 @@ struct pipeline {
 	uint64_t now_ns;             /* time of the last record */
 	bool stopped;
 	bool finished;
+	int write_error;             /* the first: -errno */
 	char reason[160];
 };
 
@@ -226,14 +228,31 @@ static void on_close(void *ctx, struct conn *c, const char *why, uint64_t ts_ns)
 
 static const struct stream_events stream_events = { open_conn, on_chunk, on_gap, on_eof, on_close };
 
+/* Says it once, and lets capture stop: what cannot be kept need not be taken. */
+static void write_failed(struct pipeline *p, int err)
+{
+	const struct dir_stats *st = dir_sink_stats(p->dir);
+	struct request stop = { .kind = REQUEST_STOP };
+	char bytes[16];
+
+	if (!err || err == -EMSGSIZE || p->write_error)
+		return;
+	p->write_error = err;
+	text_bytes(st->bytes, bytes);
+	log_error("%s after %s: capture stopped, %llu steps kept",
+		  err == -ENOSPC || err == -EDQUOT ? "disk full" : strerror(-err), bytes,
+		  (unsigned long long)(st->steps - st->lost));
+	if (p->hooks.request)
+		p->hooks.request(p->hooks.ctx, &stop);
+}
+
 static void on_run(void *ctx, struct run *run, const struct run_info *info)
 {
 	struct pipeline *p = ctx;
 	struct dir_run *file = NULL;
 
 	int err = dir_sink_begin(p->dir, info, &file);
-	if (err)
-		log_error("a trace could not be begun: %s", strerror(-err));
+	write_failed(p, err);
 	run_set_user(run, file);
 	if (!file)
 		return;
@@ -248,7 +267,7 @@ static void on_step(void *ctx, struct run *run, const struct step *step, bool ag
 
 	console_step(p->console, step, again);
 	if (file)
-		dir_run_step(file, step);
+		write_failed(p, dir_run_step(file, step));
 }
 
 static void forget_open(struct pipeline *p, const struct dir_run *file)
@@ -366,7 +385,7 @@ void pipeline_event(struct pipeline *p, const struct cf_event *e)
 void pipeline_flush(struct pipeline *p)
 {
 	for (size_t i = 0; i < p->n_open; i++)
-		dir_run_flush(p->open_runs[i]);
+		write_failed(p, dir_run_flush(p->open_runs[i]));
 }
 
 bool pipeline_stopped(const struct pipeline *p)
@@ -385,7 +404,7 @@ int pipeline_finish(struct pipeline *p, const char *reason)
 	if (p->assembler)
 		assembler_finish(p->assembler, p->now_ns, reason);
 	console_end(p->console);
-	if (dir_sink_stats(p->dir)->error)
+	if (p->write_error || dir_sink_stats(p->dir)->error)
 		return EXIT_WRITE;
 	return p->options->fail_incomplete && !console_complete(p->console) ? EXIT_INCOMPLETE : EXIT_FINE;
 }

@@ -245,8 +245,7 @@ static int command_status(struct session *s, int observed)
 		log_error("cannot start %s: %s", s->options->args[0], strerror(err));
 	if (waitpid(s->held.pid, &status, 0) < 0)
 		return EXIT_RUN_FAILED;
-	/* A command without TLS is nothing out of the ordinary. */
-	if (observed != EXIT_FINE && observed != EXIT_INCOMPLETE && observed != EXIT_UNHOOKED)
+	if (observed != EXIT_FINE && observed != EXIT_INCOMPLETE)
 		return EXIT_RUN_FAILED;
 	if (observed == EXIT_INCOMPLETE && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return EXIT_INCOMPLETE;

@@ -120,9 +120,7 @@ static void on_process(struct console *c, const struct cf_event *e, struct span 
 {
 	struct arena a;
 
-	if (json_true(json_get(j, "root")))
-		c->root_pid = member(j, "pid");
-	else if (!c->setup.verbose)
+	if (!json_true(json_get(j, "root")) && !c->setup.verbose)
 		return;
 	arena_init(&a);
 	put_who(c, e, j, &a);
@@ -410,7 +408,7 @@ bool console_complete(const struct console *c)
 		if (counter_rows[i].cause && c->counters[i])
 			return false;
 	}
-	return !c->incomplete_runs && !c->gaps && !c->unhooked;
+	return !c->incomplete_runs && !c->unwritten_runs && !c->gaps && !c->unhooked;
 }
 
 bool console_covered(const struct console *c)
@@ -481,19 +479,11 @@ static void put_completeness(struct console *c)
 
 void console_end(struct console *c)
 {
-	if (c->setup.quiet && console_complete(c) && console_covered(c))
+	if (c->setup.quiet && console_complete(c))
 		return;
 	if (!c->setup.quiet)
 		put_sum(c);
 	put_completeness(c);
-	if (!console_covered(c)) {
-		buf_printf(&c->line,
-			   "nothing could be hooked: no TLS library that is known was loaded, and "
-			   "no call was seen. "
-			   "Run: cf-observe doctor --pid %lld",
-			   (long long)c->root_pid);
-		console_put(c, COLOR_YELLOW);
-	}
 	if (!c->setup.dir || !c->runs)
 		return;
 	if (c->unwritten_runs) {

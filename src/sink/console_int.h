@@ -37,7 +37,6 @@ struct console {
 	uint64_t told_ns;
 	bool stopped;
 
-	int64_t root_pid; /* the last that was named by the person */
 	int64_t libraries, unhooked, gaps;
 	int64_t runs, incomplete_runs, unwritten_runs;
 	int64_t calls, tools, errors;

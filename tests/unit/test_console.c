@@ -220,18 +220,14 @@ START_TEST(the_end_sums_up)
 }
 END_TEST
 
-/* A process in which nothing could be hooked and that made no plain call is told, and how to learn more. */
-START_TEST(nothing_covered_is_said)
+/* A library that was hooked or a call that was seen in plain. */
+START_TEST(what_is_covered)
 {
 	fact(CF_FACT_PROCESS, 1, "{\"pid\":812,\"comm\":\"sleep\",\"root\":true}");
 	fact(CF_FACT_READY, 1, "{\"processes\":1}");
 	ck_assert_ptr_nonnull(
 		strstr(said(), "ready: watching 1 process; TLS libraries are hooked when"));
 	ck_assert(!console_covered(con));
-	console_end(con);
-	ck_assert_ptr_nonnull(strstr(
-		said(), "nothing could be hooked: no TLS library that is known was loaded, and "
-			"no call was seen. Run: cf-observe doctor --pid 812\n"));
 	run_ends("{\"totals\":{\"llm_calls\":1}}", "f");
 	ck_assert(console_covered(con));
 }
@@ -286,7 +282,7 @@ int main(void)
 	tcase_add_test(t, facts_are_told);
 	tcase_add_test(t, losses_are_told_once_each_second);
 	tcase_add_test(t, the_end_sums_up);
-	tcase_add_test(t, nothing_covered_is_said);
+	tcase_add_test(t, what_is_covered);
 	tcase_add_test(t, quiet_and_json);
 	tcase_add_test(t, colour_only_when_asked);
 	suite_add_tcase(s, t);
