@@ -68,6 +68,8 @@ void body_begin(struct body *b, struct span extra_codings)
 	struct arena *a = &b->x->ex.arena;
 	struct span coded = extra_codings;
 
+	if (b->begun) /* content came before its head: it stays as it is */
+		return;
 	b->begun = true;
 	buf_init(&b->content, LIMIT_BODY);
 	buf_init(&b->wire, LIMIT_BODY);

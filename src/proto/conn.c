@@ -219,22 +219,41 @@ static const char *opaque_reason(struct span text)
 	return "not a protocol that is read";
 }
 
+/* Bytes that were enough for a protocol that says yes now. */
+static size_t needed(const struct protocol *proto, struct probe p, const struct conn_info *info)
+{
+	size_t low = 0, high = p.text.len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct probe part = p;
+		part.text.len = middle;
+		if (middle && proto->probe(&part, info) == VERDICT_YES)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return high;
+}
+
 /* The protocol that needed the fewest bytes wins, so that longer feeds decide alike. */
 static void decide(struct proto_conn *c, enum dir dir)
 {
 	struct detect *d = c->detect;
 	const struct protocol *best = NULL;
-	size_t least = 0;
+	size_t least = SIZE_MAX;
 	bool more = false;
 
 	for (size_t i = 0; i < N_PROTOCOLS; i++) {
-		struct probe p = { buf_span(&d->text[dir]), d->anchored[dir], d->from[dir][i], 0 };
+		struct probe p = { buf_span(&d->text[dir]), d->anchored[dir], d->from[dir][i] };
+		struct probe before = p;
 		enum verdict v = protocols[i]->probe(&p, c->info);
 		d->from[dir][i] = p.from;
 		more |= v == VERDICT_MORE;
-		if (v == VERDICT_YES && (!best || p.at < least)) {
+		size_t n = v == VERDICT_YES ? needed(protocols[i], before, c->info) : SIZE_MAX;
+		if (n < least) {
 			best = protocols[i];
-			least = p.at;
+			least = n;
 		}
 	}
 	if (best) {

@@ -20,7 +20,9 @@ struct span exchange_path(const struct exchange *ex)
 	struct span scheme = span_find(t, SPAN("://"));
 	const char *end;
 
-	if (t.len && t.p[0] != '/' && scheme.p) { /* absolute-form, RFC 9112 3.2.2 */
+	if (!t.len)
+		return t;
+	if (t.p[0] != '/' && scheme.p) { /* absolute-form, RFC 9112 3.2.2 */
 		struct span rest = { scheme.p + 3, scheme.len - 3 };
 		const char *slash = rest.len ? memchr(rest.p, '/', rest.len) : NULL;
 		if (!slash)

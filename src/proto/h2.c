@@ -315,11 +315,11 @@ static void step_skip(struct h2 *h, struct side *s, struct cursor *cur)
 static void step_lost(struct h2 *h, struct side *s, struct cursor *cur)
 {
 	size_t n = cur->len < FIND_SLICE ? cur->len : FIND_SLICE;
-	size_t at, need;
+	size_t at;
 
 	buf_add(&s->hold, cur->p, n);
 	advance(cur, n);
-	if (h2_find_start(buf_span(&s->hold), &s->scanned, &at, &need) == VERDICT_YES) {
+	if (h2_find_start(buf_span(&s->hold), &s->scanned, &at) == VERDICT_YES) {
 		struct buf held = s->hold;
 		s->hold = (struct buf){ .max = LIMIT_HTTP_HEAD };
 		s->at = AT_HEAD;

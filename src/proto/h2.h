@@ -41,7 +41,7 @@ struct h2_frame h2_frame_read(const char *p);
 /* Could these nine bytes begin a frame? Used where the position is not known. */
 bool h2_frame_plausible(const struct h2_frame *f);
 /* Two plausible frames one behind the other, or the preface. As http1_find_start. */
-enum verdict h2_find_start(struct span text, size_t *from, size_t *at, size_t *need);
+enum verdict h2_find_start(struct span text, size_t *from, size_t *at);
 enum verdict h2_probe(struct probe *p, const struct conn_info *info);
 
 /* ---- streams ---- */

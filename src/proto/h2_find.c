@@ -54,7 +54,7 @@ static bool plausible_at(struct span text, size_t at, struct h2_frame *f)
 	return !text.p[at + 5] && h2_frame_plausible(f);
 }
 
-static enum verdict frame_begins(struct span text, size_t at, size_t *need)
+static enum verdict frame_begins(struct span text, size_t at)
 {
 	struct h2_frame f, next;
 
@@ -65,11 +65,10 @@ static enum verdict frame_begins(struct span text, size_t at, size_t *need)
 	size_t behind = at + H2_FRAME_HEAD + f.len;
 	if (text.len < behind + H2_FRAME_HEAD)
 		return VERDICT_MORE;
-	*need = behind + H2_FRAME_HEAD;
 	return plausible_at(text, behind, &next) ? VERDICT_YES : VERDICT_NO;
 }
 
-enum verdict h2_find_start(struct span text, size_t *from, size_t *at, size_t *need)
+enum verdict h2_find_start(struct span text, size_t *from, size_t *at)
 {
 	for (; *from < text.len; (*from)++) {
 		/* Frames that we look for are shorter than 64 KiB: their first byte is 0. */
@@ -79,7 +78,7 @@ enum verdict h2_find_start(struct span text, size_t *from, size_t *at, size_t *n
 			return VERDICT_MORE;
 		}
 		*from = *at = (size_t)(zero - text.p);
-		enum verdict v = frame_begins(text, *at, need);
+		enum verdict v = frame_begins(text, *at);
 		if (v != VERDICT_NO)
 			return v;
 	}
@@ -92,15 +91,12 @@ static enum verdict probe_anchored(struct probe *p)
 	const struct span preface = SPAN(H2_PREFACE);
 	size_t n = p->text.len < preface.len ? p->text.len : preface.len;
 
-	if (memcmp(p->text.p, preface.p, n) == 0) {
-		p->at = n;
+	if (memcmp(p->text.p, preface.p, n) == 0)
 		return n == preface.len ? VERDICT_YES : VERDICT_MORE;
-	}
 	static const char settings[] = { 0, 0, 0, H2_SETTINGS, 0, 0, 0, 0, 0 };
 	for (size_t i = 0; i < p->text.len && i < H2_FRAME_HEAD; i++)
 		if (i == 2 ? (unsigned char)p->text.p[i] % 6 != 0 : p->text.p[i] != settings[i])
 			return VERDICT_NO;
-	p->at = H2_FRAME_HEAD;
 	return p->text.len < H2_FRAME_HEAD ? VERDICT_MORE : VERDICT_YES;
 }
 
@@ -111,5 +107,5 @@ enum verdict h2_probe(struct probe *p, const struct conn_info *info)
 	(void)info;
 	if (p->anchored)
 		return probe_anchored(p);
-	return h2_find_start(p->text, &p->from, &at, &p->at);
+	return h2_find_start(p->text, &p->from, &at);
 }

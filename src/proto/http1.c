@@ -497,11 +497,11 @@ static void step_wait(struct http1 *h, struct side *s, struct cursor *cur)
 static void step_lost(struct http1 *h, struct side *s, struct cursor *cur)
 {
 	size_t n = cur->len < FIND_SLICE ? cur->len : FIND_SLICE;
-	size_t at, need;
+	size_t at;
 
 	buf_add(&s->line, cur->p, n);
 	advance(cur, n);
-	if (http1_find_start(buf_span(&s->line), s->role, &s->scanned, &at, &need) == VERDICT_YES) {
+	if (http1_find_start(buf_span(&s->line), s->role, &s->scanned, &at) == VERDICT_YES) {
 		struct buf held = s->line;
 		s->line = (struct buf){ .max = LIMIT_HTTP_HEAD };
 		s->at = AT_START;

@@ -33,10 +33,10 @@ bool http1_chunk_size(struct span line, uint64_t *size);
 enum wanted { WANT_REQUEST = 1, WANT_RESPONSE = 2, WANT_EITHER = 3 };
 /*
  * Looks in bytes of unknown position for the start of a message: a start line and, behind it, the beginning of a field
- * or the blank line. VERDICT_YES: *at is where it begins, *need how many bytes were needed to see it. VERDICT_MORE:
- * nothing before *from needs to be searched again. Never VERDICT_NO.
+ * or the blank line. VERDICT_YES: *at is where it begins. VERDICT_MORE: nothing before
+ * *from needs to be searched again. Never VERDICT_NO.
  */
-enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from, size_t *at, size_t *need);
+enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from, size_t *at);
 /* Bytes before *from that a request line may reach back to. */
 #define HTTP1_LINE_MAX (16 * KIB)
 

@@ -12,31 +12,27 @@ static const struct span methods[] = {
 	{ "HEAD", 4 }, { "OPTIONS", 7 }, { "CONNECT", 7 }, { "TRACE", 5 },
 };
 
-/* Behind a start line: a field name and its colon, or the blank line. *at moves behind what was needed. */
-static enum verdict field_begins(struct span text, size_t *at)
+/* Behind a start line: a field name and its colon, or the blank line. */
+static enum verdict field_begins(struct span text, size_t at)
 {
-	size_t i = *at;
+	size_t i = at;
 
 	if (i < text.len && text.p[i] == '\r')
 		i++;
-	if (i < text.len && text.p[i] == '\n') {
-		*at = i + 1;
+	if (i < text.len && text.p[i] == '\n')
 		return VERDICT_YES;
-	}
-	for (i = *at; i < text.len && i - *at < NAME_MAX_LEN; i++) {
+	for (i = at; i < text.len && i - at < NAME_MAX_LEN; i++) {
 		unsigned char c = (unsigned char)text.p[i];
-		if (c == ':' && i > *at) {
-			*at = i + 1;
+		if (c == ':' && i > at)
 			return VERDICT_YES;
-		}
-		if (!isalnum(c) && c != '-' && c != '_' && !(c == '\r' && i == *at))
+		if (!isalnum(c) && c != '-' && c != '_' && !(c == '\r' && i == at))
 			return VERDICT_NO;
 	}
 	return i < text.len ? VERDICT_NO : VERDICT_MORE;
 }
 
 /* "HTTP/1." stands at `at`: is it the start of a status line? */
-static enum verdict status_begins(struct span text, size_t at, size_t *need)
+static enum verdict status_begins(struct span text, size_t at)
 {
 	size_t room = text.len - at < STATUS_LINE_MAX ? text.len - at : STATUS_LINE_MAX;
 	const char *lf = memchr(text.p + at, '\n', room);
@@ -55,12 +51,11 @@ static enum verdict status_begins(struct span text, size_t at, size_t *need)
 	http1_line(&rest, &line);
 	if (!http1_start_line(line, &start) || !start.response)
 		return VERDICT_NO;
-	*need = (size_t)(lf - text.p) + 1;
-	return field_begins(text, need);
+	return field_begins(text, (size_t)(lf - text.p) + 1);
 }
 
 /* "HTTP/1." stands at `at`: does it end a request line? Then *at is where that begins. */
-static enum verdict request_begins(struct span text, size_t *at, size_t *need)
+static enum verdict request_begins(struct span text, size_t *at)
 {
 	size_t i = *at + 8, target, method;
 	size_t least = *at > HTTP1_LINE_MAX ? *at - HTTP1_LINE_MAX : 0;
@@ -84,14 +79,13 @@ static enum verdict request_begins(struct span text, size_t *at, size_t *need)
 		return VERDICT_MORE;
 	if (text.p[i] != '\n')
 		return VERDICT_NO;
-	*need = i + 1;
-	enum verdict v = field_begins(text, need);
+	enum verdict v = field_begins(text, i + 1);
 	if (v == VERDICT_YES)
 		*at = target - 1 - methods[method].len;
 	return v;
 }
 
-enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from, size_t *at, size_t *need)
+enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from, size_t *at)
 {
 	static const char mark[] = "HTTP/1.";
 	const size_t mark_len = sizeof(mark) - 1;
@@ -107,9 +101,9 @@ enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from
 		}
 		*from = *at = (size_t)(hit - text.p);
 		if (wanted & WANT_REQUEST)
-			v = request_begins(text, at, need);
+			v = request_begins(text, at);
 		if (v == VERDICT_NO && wanted & WANT_RESPONSE)
-			v = status_begins(text, *at, need);
+			v = status_begins(text, *at);
 		if (v != VERDICT_NO)
 			return v;
 		*from += 1;
@@ -134,7 +128,6 @@ static enum verdict probe_anchored(struct probe *p)
 	}
 	if (!http1_line(&rest, &line))
 		return n < HTTP1_LINE_MAX ? VERDICT_MORE : VERDICT_NO;
-	p->at = (size_t)(rest.p - p->text.p);
 	return http1_start_line(line, &start) ? VERDICT_YES : VERDICT_NO;
 }
 
@@ -145,5 +138,5 @@ enum verdict http1_probe(struct probe *p, const struct conn_info *info)
 	(void)info;
 	if (p->anchored)
 		return probe_anchored(p);
-	return http1_find_start(p->text, WANT_EITHER, &p->from, &at, &p->at);
+	return http1_find_start(p->text, WANT_EITHER, &p->from, &at);
 }

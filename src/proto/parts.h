@@ -63,7 +63,6 @@ struct probe {
 	struct span text; /* one direction, from its first byte that is kept */
 	bool anchored;    /* text begins where the connection began */
 	size_t from;      /* offsets before it were ruled out by an earlier probe; updated */
-	size_t at;        /* VERDICT_YES: bytes that were needed to see it */
 };
 
 struct protocol {
