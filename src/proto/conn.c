@@ -13,6 +13,7 @@
 static const struct protocol *const protocols[] = {
 	&protocol_http1,
 	&protocol_h2,
+	&protocol_jsonrpc,
 };
 #define N_PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
 

@@ -247,6 +247,7 @@ static void upgrade(struct http1 *h, struct side *s, struct xfer *x)
 	struct buf early = asker->line;
 	uint64_t early_ns = asker->last_ns;
 	struct proto_conn *c = h->c;
+	bool websocket = x->ex.status == 101 && span_ieq(http_field(&x->ex.response, "upgrade"), SPAN("websocket"));
 
 	asker->line = (struct buf){ .max = LIMIT_HTTP_HEAD };
 	x->ex.upgraded = true;
@@ -256,8 +257,13 @@ static void upgrade(struct http1 *h, struct side *s, struct xfer *x)
 	while (h->first)
 		hand_out(h, h->first, "the connection was upgraded");
 	xfer_emit(x, "incomplete");
-	xfer_free(x);
-	conn_tunnel(c, "upgraded");
+	if (websocket) {
+		conn_become(c, &protocol_websocket, websocket_open(c, x));
+		conn_state(c, PROTO_DECODED, protocol_websocket.name, NULL);
+	} else {
+		xfer_free(x);
+		conn_tunnel(c, "upgraded");
+	}
 	if (early.len)
 		proto_feed(c, asker->dir, early.p, early.len, early_ns);
 	buf_fini(&early);
