@@ -14,9 +14,10 @@ static int match(const struct exchange *ex)
 
 	if (!ex->method.len) {
 		peek = read_peek(ex);
-		return span_find(peek, SPAN("\"message_start\"")).p || (read_has(peek, "stop_reason") && read_has(peek, "content")) ?
-			       50 :
-			       0;
+		return span_find(peek, SPAN("\"message_start\"")).p ||
+				       (read_has(peek, "stop_reason") && read_has(peek, "content"))
+			       ? 50
+			       : 0;
 	}
 	if (!span_is(ex->method, "POST"))
 		return 0;
@@ -28,7 +29,8 @@ static int match(const struct exchange *ex)
 	    (span_ends(path, SPAN(":rawPredict")) || span_ends(path, SPAN(":streamRawPredict"))))
 		return 100;
 	if (span_ends(path, SPAN("/messages")) &&
-	    (http_field(&ex->request, "anthropic-version").p || read_has(ex->request.body, "max_tokens")))
+	    (http_field(&ex->request, "anthropic-version").p ||
+	     read_has(ex->request.body, "max_tokens")))
 		return 70;
 	return 0;
 }
@@ -55,7 +57,10 @@ static void read_message(struct call *c, struct span raw)
 	if (!m)
 		return;
 	PICK(raw, { "role", &role }, { "content", &content });
-	draft_init(&d, c, json_is(role, "assistant") ? ROLE_ASSISTANT : json_is(role, "system") ? ROLE_SYSTEM : ROLE_USER);
+	draft_init(&d, c,
+		   json_is(role, "assistant") ? ROLE_ASSISTANT
+		   : json_is(role, "system")  ? ROLE_SYSTEM
+					      : ROLE_USER);
 	anthropic_content(&d, content);
 	draft_finish(&d, m);
 }
@@ -74,7 +79,8 @@ static void read_tools(struct call *c, struct span tools)
 /* Vertex: .../publishers/anthropic/models/{model}:streamRawPredict */
 static struct span path_model(const struct exchange *ex)
 {
-	struct span rest = span_find(exchange_path(ex), SPAN("/publishers/anthropic/models/")), name;
+	struct span rest = span_find(exchange_path(ex), SPAN("/publishers/anthropic/models/")),
+		    name;
 
 	if (!rest.p)
 		return SPAN_NONE;
@@ -84,13 +90,25 @@ static struct span path_model(const struct exchange *ex)
 
 void anthropic_request(struct call *c, struct span body)
 {
-	static const char *const params[] = { "max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "thinking",
-					      "output_config", "tool_choice", "metadata", "service_tier", "container",
-					      "context_management", "anthropic_version", "anthropic_beta", NULL };
+	static const char *const params[] = { "max_tokens",
+					      "temperature",
+					      "top_p",
+					      "top_k",
+					      "stop_sequences",
+					      "thinking",
+					      "output_config",
+					      "tool_choice",
+					      "metadata",
+					      "service_tier",
+					      "container",
+					      "context_management",
+					      "anthropic_version",
+					      "anthropic_beta",
+					      NULL };
 	struct span model, messages, system, tools, stream, one;
 
-	PICK(body, { "model", &model }, { "messages", &messages }, { "system", &system }, { "tools", &tools },
-	     { "stream", &stream });
+	PICK(body, { "model", &model }, { "messages", &messages }, { "system", &system },
+	     { "tools", &tools }, { "stream", &stream });
 	if (model.p)
 		c->model_requested = read_text(c, model);
 	c->stream |= json_true(stream);
@@ -117,4 +135,5 @@ static void read_call(const struct exchange *ex, struct call *c)
 	anthropic_answer(ex, c);
 }
 
-const struct dialect dialect_anthropic_messages = { "anthropic.messages", match, read_call, "anthropic" };
+const struct dialect dialect_anthropic_messages = { "anthropic.messages", match, read_call,
+						    "anthropic" };

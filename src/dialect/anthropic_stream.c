@@ -39,9 +39,9 @@ void anthropic_stream_message(struct anthropic_stream *s, struct span message)
 {
 	struct span id, model, content, usage, reason, details, container, type, error;
 
-	PICK(message, { "id", &id }, { "model", &model }, { "content", &content }, { "usage", &usage },
-	     { "stop_reason", &reason }, { "stop_details", &details }, { "container", &container }, { "type", &type },
-	     { "error", &error });
+	PICK(message, { "id", &id }, { "model", &model }, { "content", &content },
+	     { "usage", &usage }, { "stop_reason", &reason }, { "stop_details", &details },
+	     { "container", &container }, { "type", &type }, { "error", &error });
 	if (json_is(type, "error") || error.p) {
 		read_error(s->c, error);
 		return;
@@ -99,8 +99,8 @@ static void block_delta(struct anthropic_stream *s, struct span index, struct sp
 	s->begun = s->seen = true;
 	if (!b)
 		return;
-	PICK(delta, { "text", &text }, { "thinking", &thinking }, { "partial_json", &json }, { "signature", &signature },
-	     { "content", &content });
+	PICK(delta, { "text", &text }, { "thinking", &thinking }, { "partial_json", &json },
+	     { "signature", &signature }, { "content", &content });
 	joined_add(s->c, &b->text, text);
 	joined_add(s->c, &b->text, thinking);
 	joined_add(s->c, &b->text, content);
@@ -112,7 +112,8 @@ static void message_delta(struct anthropic_stream *s, struct span delta, struct 
 {
 	struct span reason, details, container;
 
-	PICK(delta, { "stop_reason", &reason }, { "stop_details", &details }, { "container", &container });
+	PICK(delta, { "stop_reason", &reason }, { "stop_details", &details },
+	     { "container", &container });
 	keep(&s->stop_reason, reason);
 	keep(&s->stop_details, details);
 	keep(&s->container, container);
@@ -124,8 +125,9 @@ bool anthropic_stream_event(struct anthropic_stream *s, struct span event)
 {
 	struct span type, message, index, block, delta, usage, error, metrics;
 
-	PICK(event, { "type", &type }, { "message", &message }, { "index", &index }, { "content_block", &block },
-	     { "delta", &delta }, { "usage", &usage }, { "error", &error }, { "amazon-bedrock-invocationMetrics", &metrics });
+	PICK(event, { "type", &type }, { "message", &message }, { "index", &index },
+	     { "content_block", &block }, { "delta", &delta }, { "usage", &usage },
+	     { "error", &error }, { "amazon-bedrock-invocationMetrics", &metrics });
 	keep(&s->metrics, metrics);
 	if (json_is(type, "content_block_delta"))
 		block_delta(s, index, delta);
@@ -176,7 +178,8 @@ static void put_block(struct anthropic_stream *s, struct buf *b, struct block *k
 		buf_add_char(b, ':');
 		buf_add_span(b, value);
 	}
-	if (text.p && json_type_of(json_get(k->start, member)) == JSON_STRING && json_get(k->start, member).len > 2) {
+	if (text.p && json_type_of(json_get(k->start, member)) == JSON_STRING &&
+	    json_get(k->start, member).len > 2) {
 		struct joined whole = { 0 };
 		joined_add(s->c, &whole, json_get(k->start, member));
 		joined_add(s->c, &whole, text);
@@ -253,8 +256,9 @@ static void read_usage(struct call *c, struct span usage)
 
 	if (json_type_of(usage) != JSON_OBJECT)
 		return;
-	PICK(usage, { "input_tokens", &input }, { "output_tokens", &output }, { "cache_read_input_tokens", &read },
-	     { "cache_creation_input_tokens", &write }, { "output_tokens_details", &details });
+	PICK(usage, { "input_tokens", &input }, { "output_tokens", &output },
+	     { "cache_read_input_tokens", &read }, { "cache_creation_input_tokens", &write },
+	     { "output_tokens_details", &details });
 	c->usage = usage;
 	cached = read_count(read);
 	written = read_count(write);

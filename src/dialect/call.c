@@ -18,7 +18,8 @@ static uint64_t last_seen(const struct exchange *ex)
 	t = later(t, later(ex->response.began_ns, ex->response.head_ns));
 	if (ex->n_frames)
 		t = later(t, ex->frames[ex->n_frames - 1].ts_ns);
-	return later(t, later(ex->request.began_ns, later(ex->request.head_ns, ex->request.ended_ns)));
+	return later(t,
+		     later(ex->request.began_ns, later(ex->request.head_ns, ex->request.ended_ns)));
 }
 
 static struct span first_field(const struct http_message *m, const char *const *names)
@@ -32,20 +33,38 @@ static struct span first_field(const struct http_message *m, const char *const *
 
 static void read_headers(const struct exchange *ex, struct call *c)
 {
-	static const char *const request_ids[] = { "x-request-id", "request-id", "x-amzn-requestid", "apim-request-id",
-						   "x-goog-request-id", "x-generation-id", NULL };
-	static const char *const sessions[] = { "x-claude-code-session-id", "session-id", "session_id", "x-session-id",
-						"x-qwen-code-session-id", "mcp-session-id", NULL };
-	static const char *const kept[] = { "x-stainless-lang", "x-stainless-package-version", "x-stainless-runtime",
-					    "x-stainless-runtime-version", "x-stainless-retry-count", "x-goog-api-client",
-					    "anthropic-version", "anthropic-beta", "traceparent", "originator", "thread-id",
-					    "user-agent", NULL };
+	static const char *const request_ids[] = { "x-request-id",
+						   "request-id",
+						   "x-amzn-requestid",
+						   "apim-request-id",
+						   "x-goog-request-id",
+						   "x-generation-id",
+						   NULL };
+	static const char *const sessions[] = {
+		"x-claude-code-session-id", "session-id",     "session_id", "x-session-id",
+		"x-qwen-code-session-id",   "mcp-session-id", NULL
+	};
+	static const char *const kept[] = { "x-stainless-lang",
+					    "x-stainless-package-version",
+					    "x-stainless-runtime",
+					    "x-stainless-runtime-version",
+					    "x-stainless-retry-count",
+					    "x-goog-api-client",
+					    "anthropic-version",
+					    "anthropic-beta",
+					    "traceparent",
+					    "originator",
+					    "thread-id",
+					    "user-agent",
+					    NULL };
 	struct buf b;
 
 	c->request_id = first_field(&ex->response, request_ids);
 	c->session_id = first_field(&ex->request, sessions);
-	c->agent_id = first_field(&ex->request, (const char *const[]){ "x-claude-code-agent-id", NULL });
-	c->parent_agent_id = first_field(&ex->request, (const char *const[]){ "x-claude-code-parent-agent-id", NULL });
+	c->agent_id =
+		first_field(&ex->request, (const char *const[]){ "x-claude-code-agent-id", NULL });
+	c->parent_agent_id = first_field(
+		&ex->request, (const char *const[]){ "x-claude-code-parent-agent-id", NULL });
 	buf_init(&b, 4u << 20); /* heads are limited far below */
 	buf_add_char(&b, '{');
 	for (const char *const *name = kept; *name; name++) {
@@ -114,8 +133,9 @@ bool call_from_exchange(struct exchange *ex, struct call *out)
 	if (!best)
 		return false;
 	*out = (struct call){ .arena = &ex->arena, .dialect = best->name, .cost = -1 };
-	int64_t *const counts[] = { &out->tokens_in,     &out->tokens_out,         &out->tokens_total,
-				    &out->tokens_cached, &out->tokens_cache_write, &out->tokens_reasoning };
+	int64_t *const counts[] = { &out->tokens_in,	      &out->tokens_out,
+				    &out->tokens_total,	      &out->tokens_cached,
+				    &out->tokens_cache_write, &out->tokens_reasoning };
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
 		*counts[i] = TOKENS_UNKNOWN;
 	out->began_ns = ex->request.began_ns ? ex->request.began_ns : ex->response.began_ns;

@@ -117,8 +117,9 @@ static void put_ending(struct buf *b, const struct call *c)
 
 int call_dump(const struct call *c, struct buf *b)
 {
-	static const char *const kinds[] = { "llm",         "embedding",    "tool",      "retrieval",
-					     "memory_read", "memory_write", "interrupt", "count" };
+	static const char *const kinds[] = { "llm",	  "embedding",	 "tool",
+					     "retrieval", "memory_read", "memory_write",
+					     "interrupt", "count" };
 
 	buf_add_char(b, '{');
 	json_put_member_text(b, "kind", span_of(kinds[c->kind]));

@@ -48,7 +48,8 @@ size_t embedding_dimensions(struct span vector)
 void embedding_output(struct call *c, size_t n, size_t dimensions)
 {
 	if (dimensions)
-		c->output = arena_printf(c->arena, "{\"embeddings\":%zu,\"dimensions\":%zu}", n, dimensions);
+		c->output = arena_printf(c->arena, "{\"embeddings\":%zu,\"dimensions\":%zu}", n,
+					 dimensions);
 	else
 		c->output = arena_printf(c->arena, "{\"embeddings\":%zu}", n);
 }

@@ -13,8 +13,9 @@ static enum op op_of(struct span path, struct span *model)
 		const char *verb;
 		enum op op;
 	} verbs[] = {
-		{ ":generateContent", OP_GENERATE },   { ":streamGenerateContent", OP_GENERATE }, { ":countTokens", OP_COUNT },
-		{ ":embedContent", OP_EMBED },	       { ":batchEmbedContents", OP_EMBED },
+		{ ":generateContent", OP_GENERATE }, { ":streamGenerateContent", OP_GENERATE },
+		{ ":countTokens", OP_COUNT },	     { ":embedContent", OP_EMBED },
+		{ ":batchEmbedContents", OP_EMBED },
 	};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
@@ -34,7 +35,10 @@ static int match(const struct exchange *ex)
 
 	if (!ex->method.len) {
 		peek = read_peek(ex);
-		return span_find(peek, SPAN("\"candidates\"")).p && span_find(peek, SPAN("\"usageMetadata\"")).p ? 40 : 0;
+		return span_find(peek, SPAN("\"candidates\"")).p &&
+				       span_find(peek, SPAN("\"usageMetadata\"")).p
+			       ? 40
+			       : 0;
 	}
 	if (!span_is(ex->method, "POST") || !op_of(path, &model))
 		return 0;
@@ -115,18 +119,21 @@ static void add_outcome(struct draft *d, struct span outcome, struct span whole)
 		return;
 	}
 	r->result = outcome;
-	r->failed = json_get(outcome, "outcome").p && !json_is(json_get(outcome, "outcome"), "OUTCOME_OK");
+	r->failed = json_get(outcome, "outcome").p &&
+		    !json_is(json_get(outcome, "outcome"), "OUTCOME_OK");
 }
 
 static void add_part(struct draft *d, struct span part, struct text_run *run)
 {
-	struct span text, thought, call, call2, response, response2, code, code2, outcome, outcome2, data, data2, file, file2, tool,
-		tool_response;
+	struct span text, thought, call, call2, response, response2, code, code2, outcome, outcome2,
+		data, data2, file, file2, tool, tool_response;
 
-	PICK(part, { "text", &text }, { "thought", &thought }, { "functionCall", &call }, { "function_call", &call2 },
-	     { "functionResponse", &response }, { "function_response", &response2 }, { "executableCode", &code },
-	     { "executable_code", &code2 }, { "codeExecutionResult", &outcome }, { "code_execution_result", &outcome2 },
-	     { "inlineData", &data }, { "inline_data", &data2 }, { "fileData", &file }, { "file_data", &file2 },
+	PICK(part, { "text", &text }, { "thought", &thought }, { "functionCall", &call },
+	     { "function_call", &call2 }, { "functionResponse", &response },
+	     { "function_response", &response2 }, { "executableCode", &code },
+	     { "executable_code", &code2 }, { "codeExecutionResult", &outcome },
+	     { "code_execution_result", &outcome2 }, { "inlineData", &data },
+	     { "inline_data", &data2 }, { "fileData", &file }, { "file_data", &file2 },
 	     { "toolCall", &tool }, { "toolResponse", &tool_response });
 	if (text.p) {
 		if (run->text.p && run->thought != json_true(thought))
@@ -147,8 +154,13 @@ static void add_part(struct draft *d, struct span part, struct text_run *run)
 	else if (either(outcome, outcome2).p || tool_response.p)
 		add_outcome(d, tool_response.p ? tool_response : either(outcome, outcome2), part);
 	else if (either(data, data2).p)
-		draft_media(d, span_starts(json_get_text(d->call->arena, either(data, data2), "mimeType"), SPAN("audio/")) ? "audio" : "image",
-			    part);
+		draft_media(
+			d,
+			span_starts(json_get_text(d->call->arena, either(data, data2), "mimeType"),
+				    SPAN("audio/"))
+				? "audio"
+				: "image",
+			part);
 	else if (either(file, file2).p)
 		draft_media(d, "file", part);
 	else if (json_count(part) > 1 || !json_get(part, "thoughtSignature").p)
@@ -174,7 +186,11 @@ static void read_content(struct call *c, struct span content, bool system)
 	if (!m)
 		return;
 	PICK(content, { "role", &role }, { "parts", &parts }, { "text", &text });
-	draft_init(&d, c, system ? ROLE_SYSTEM : json_is(role, "model") ? ROLE_ASSISTANT : json_is(role, "function") ? ROLE_TOOL : ROLE_USER);
+	draft_init(&d, c,
+		   system		       ? ROLE_SYSTEM
+		   : json_is(role, "model")    ? ROLE_ASSISTANT
+		   : json_is(role, "function") ? ROLE_TOOL
+					       : ROLE_USER);
 	if (json_type_of(content) == JSON_STRING)
 		draft_text(&d, content);
 	else if (json_type_of(parts) == JSON_OBJECT)
@@ -194,7 +210,8 @@ static void read_tools(struct call *c, struct span tools)
 	while (!it.object && json_next(&it, NULL, &tool)) {
 		members = json_iter(tool);
 		while (members.object && json_next(&members, &key, &value)) {
-			if (!json_is(key, "functionDeclarations") && !json_is(key, "function_declarations")) {
+			if (!json_is(key, "functionDeclarations") &&
+			    !json_is(key, "function_declarations")) {
 				call_add_tool(c, read_text(c, key));
 				continue;
 			}
@@ -207,12 +224,17 @@ static void read_tools(struct call *c, struct span tools)
 
 static void read_request_body(struct call *c, struct span body)
 {
-	static const char *const params[] = { "generationConfig", "generation_config", "toolConfig", "safetySettings", "cachedContent",
-					      "labels", NULL };
+	static const char *const params[] = { "generationConfig",
+					      "generation_config",
+					      "toolConfig",
+					      "safetySettings",
+					      "cachedContent",
+					      "labels",
+					      NULL };
 	struct span contents, system, system2, tools, session, one;
 
-	PICK(body, { "contents", &contents }, { "systemInstruction", &system }, { "system_instruction", &system2 },
-	     { "tools", &tools }, { "session_id", &session });
+	PICK(body, { "contents", &contents }, { "systemInstruction", &system },
+	     { "system_instruction", &system2 }, { "tools", &tools }, { "session_id", &session });
 	if (session.p)
 		c->session_id = read_text(c, session);
 	if (either(system, system2).p)
@@ -238,7 +260,8 @@ struct answer {
 static void read_object(struct answer *a, struct span raw)
 {
 	struct call *c = a->c;
-	struct span inner, candidates, usage, version, id, feedback, error, trace, content, finish, grounding, index, message, one;
+	struct span inner, candidates, usage, version, id, feedback, error, trace, content, finish,
+		grounding, index, message, one;
 	int64_t n;
 
 	PICK(raw, { "response", &inner }, { "traceId", &trace }, { "error", &error });
@@ -248,8 +271,8 @@ static void read_object(struct answer *a, struct span raw)
 	}
 	if (trace.p)
 		c->response_id = read_text(c, trace);
-	PICK(inner.p ? inner : raw, { "candidates", &candidates }, { "usageMetadata", &usage }, { "modelVersion", &version },
-	     { "responseId", &id }, { "promptFeedback", &feedback });
+	PICK(inner.p ? inner : raw, { "candidates", &candidates }, { "usageMetadata", &usage },
+	     { "modelVersion", &version }, { "responseId", &id }, { "promptFeedback", &feedback });
 	a->seen |= candidates.p || feedback.p;
 	if (usage.p)
 		a->usage = usage;
@@ -261,8 +284,9 @@ static void read_object(struct answer *a, struct span raw)
 		a->block = feedback;
 	struct json_iter it = json_iter(candidates);
 	while (!it.object && json_next(&it, NULL, &one)) {
-		PICK(one, { "content", &content }, { "finishReason", &finish }, { "groundingMetadata", &grounding },
-		     { "index", &index }, { "finishMessage", &message });
+		PICK(one, { "content", &content }, { "finishReason", &finish },
+		     { "groundingMetadata", &grounding }, { "index", &index },
+		     { "finishMessage", &message });
 		if (json_i64(index, &n) && n > 0) {
 			read_incomplete(c, "more than one candidate");
 			continue;
@@ -284,8 +308,9 @@ static void read_usage(struct call *c, struct span usage)
 
 	if (json_type_of(usage) != JSON_OBJECT)
 		return;
-	PICK(usage, { "promptTokenCount", &prompt }, { "candidatesTokenCount", &out }, { "totalTokenCount", &total },
-	     { "cachedContentTokenCount", &cached }, { "thoughtsTokenCount", &thoughts }, { "toolUsePromptTokenCount", &tools });
+	PICK(usage, { "promptTokenCount", &prompt }, { "candidatesTokenCount", &out },
+	     { "totalTokenCount", &total }, { "cachedContentTokenCount", &cached },
+	     { "thoughtsTokenCount", &thoughts }, { "toolUsePromptTokenCount", &tools });
 	c->usage = usage;
 	c->tokens_in = read_count(prompt);
 	n = read_count(tools);
@@ -317,7 +342,8 @@ static void read_answer(const struct exchange *ex, struct call *c)
 		struct json_iter it = json_iter(body);
 		if (it.object)
 			read_object(&a, body);
-		while (!it.object && json_next(&it, NULL, &one)) /* a stream without alt=sse is one array */
+		while (!it.object &&
+		       json_next(&it, NULL, &one)) /* a stream without alt=sse is one array */
 			read_object(&a, one);
 	}
 	end_run(&a.d, &a.run);
@@ -350,12 +376,14 @@ static void read_embeddings(const struct exchange *ex, struct call *c, struct sp
 	if (embedding.p)
 		embedding_output(c, 1, embedding_dimensions(json_get(embedding, "values")));
 	else if (embeddings.p)
-		embedding_output(c, json_count(embeddings), embedding_dimensions(json_get(json_at(embeddings, 0), "values")));
+		embedding_output(c, json_count(embeddings),
+				 embedding_dimensions(json_get(json_at(embeddings, 0), "values")));
 }
 
 static void read_call(const struct exchange *ex, struct call *c)
 {
-	struct span path = exchange_path(ex), model = SPAN_NONE, body = read_request(ex, c), inner, named, prompt_id, text;
+	struct span path = exchange_path(ex), model = SPAN_NONE, body = read_request(ex, c), inner,
+		    named, prompt_id, text;
 	enum op op = op_of(path, &model);
 
 	PICK(body, { "request", &inner }, { "model", &named }, { "user_prompt_id", &prompt_id });

@@ -55,7 +55,8 @@ static struct span find_answer(struct span body, struct span id)
 
 static void read_call(const struct exchange *ex, struct call *c)
 {
-	struct span request = choose(read_request(ex, c)), id = json_get(request, "id"), answer = SPAN_NONE, session;
+	struct span request = choose(read_request(ex, c)), id = json_get(request, "id"),
+		    answer = SPAN_NONE, session;
 
 	c->stream = ex->n_frames > 0;
 	if (!ex->n_frames)

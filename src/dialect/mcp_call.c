@@ -42,8 +42,8 @@ static void read_tool(struct call *c, struct span params, struct span result)
 	c->tool.arguments = arguments.p ? arguments : SPAN("{}");
 	if (!result.p)
 		return;
-	PICK(result, { "content", &content }, { "structuredContent", &structured }, { "isError", &is_error },
-	     { "resultType", &kind }, { "inputRequests", &requests });
+	PICK(result, { "content", &content }, { "structuredContent", &structured },
+	     { "isError", &is_error }, { "resultType", &kind }, { "inputRequests", &requests });
 	c->tool.failed = json_true(is_error);
 	if (content.p) {
 		draft_init(&d, c, ROLE_TOOL);
@@ -54,14 +54,16 @@ static void read_tool(struct call *c, struct span params, struct span result)
 	}
 	if (content.p)
 		read_meta(c, "structured_content", structured);
-	if (json_is(kind, "input_required")) /* asked again with the answers: the user is being asked */
+	if (json_is(kind,
+		    "input_required")) /* asked again with the answers: the user is being asked */
 		read_meta(c, "input_required", requests.p ? requests : SPAN("true"));
 }
 
 /* resources/read: [{"content":...,"metadata":{"uri":...,"mimeType":...}}] */
 static void read_resource(struct call *c, struct span params, struct span result)
 {
-	struct span uri = json_get(params, "uri"), contents = json_get(result, "contents"), one, id, mime, text, blob;
+	struct span uri = json_get(params, "uri"), contents = json_get(result, "contents"), one, id,
+		    mime, text, blob;
 	struct json_iter it = json_iter(contents);
 	struct buf b;
 
@@ -72,7 +74,8 @@ static void read_resource(struct call *c, struct span params, struct span result
 	buf_init(&b, contents.len * 4 + 64 * (json_count(contents) + 1));
 	buf_add_char(&b, '[');
 	while (json_next(&it, NULL, &one)) {
-		PICK(one, { "uri", &id }, { "mimeType", &mime }, { "text", &text }, { "blob", &blob });
+		PICK(one, { "uri", &id }, { "mimeType", &mime }, { "text", &text },
+		     { "blob", &blob });
 		json_put_comma(&b);
 		buf_add_char(&b, '{');
 		json_put_member(&b, "content", text.p ? text : blob.p ? blob : SPAN("\"\""));

@@ -56,32 +56,53 @@ static void forget(struct mcp_session *s, struct waiting *w)
 	free(w);
 }
 
-static void learn_server(struct mcp_session *s, struct span request, struct span answer, struct call *c)
+static void learn_server(struct mcp_session *s, struct span request, struct span answer,
+			 struct call *c)
 {
 	struct span name = json_path(answer, "result.serverInfo.name");
 
-	if (!s->server && json_is(json_get(request, "method"), "initialize") && json_type_of(name) == JSON_STRING &&
-	    name.len < KIB)
+	if (!s->server && json_is(json_get(request, "method"), "initialize") &&
+	    json_type_of(name) == JSON_STRING && name.len < KIB)
 		s->server = mem_text(arena_copy(c->arena, name).p);
 	if (s->server)
 		read_meta(c, "mcp_server", span_of(s->server));
 }
 
-static void give(struct mcp_session *s, const struct waiting *w, struct span answer, uint64_t ts_ns, const char *why)
+static void give(struct mcp_session *s, const struct waiting *w, struct span answer, uint64_t ts_ns,
+		 const char *why)
 {
-	struct exchange ex = { .conn = s->conn, .client = w->dir == DIR_OUT, .stream_id = s->n_calls++, .method = SPAN(""),
-			       .target = SPAN(""), .version = "", .cut = why };
-	struct call c = { .arena = &ex.arena, .dialect = "mcp", .cost = -1, .tokens_in = TOKENS_UNKNOWN,
-			  .tokens_out = TOKENS_UNKNOWN, .tokens_total = TOKENS_UNKNOWN, .tokens_cached = TOKENS_UNKNOWN,
-			  .tokens_cache_write = TOKENS_UNKNOWN, .tokens_reasoning = TOKENS_UNKNOWN };
+	struct exchange ex = { .conn = s->conn,
+			       .client = w->dir == DIR_OUT,
+			       .stream_id = s->n_calls++,
+			       .method = SPAN(""),
+			       .target = SPAN(""),
+			       .version = "",
+			       .cut = why };
+	struct call c = { .arena = &ex.arena,
+			  .dialect = "mcp",
+			  .cost = -1,
+			  .tokens_in = TOKENS_UNKNOWN,
+			  .tokens_out = TOKENS_UNKNOWN,
+			  .tokens_total = TOKENS_UNKNOWN,
+			  .tokens_cached = TOKENS_UNKNOWN,
+			  .tokens_cache_write = TOKENS_UNKNOWN,
+			  .tokens_reasoning = TOKENS_UNKNOWN };
 	struct span value;
 
 	arena_init(&ex.arena);
-	ex.request = (struct http_message){ .body = w->text, .wire_len = w->text.len, .began_ns = w->ts_ns,
-					    .head_ns = w->ts_ns, .ended_ns = w->ts_ns, .complete = true };
+	ex.request = (struct http_message){ .body = w->text,
+					    .wire_len = w->text.len,
+					    .began_ns = w->ts_ns,
+					    .head_ns = w->ts_ns,
+					    .ended_ns = w->ts_ns,
+					    .complete = true };
 	if (answer.p)
-		ex.response = (struct http_message){ .body = answer, .wire_len = answer.len, .began_ns = ts_ns,
-						     .head_ns = ts_ns, .ended_ns = ts_ns, .complete = true };
+		ex.response = (struct http_message){ .body = answer,
+						     .wire_len = answer.len,
+						     .began_ns = ts_ns,
+						     .head_ns = ts_ns,
+						     .ended_ns = ts_ns,
+						     .complete = true };
 	c.began_ns = w->ts_ns;
 	c.ended_ns = ts_ns;
 	if (why)
@@ -113,14 +134,16 @@ static void remember(struct mcp_session *s, const struct frame *f, struct span t
 	*(s->newest ? &s->newest->next : &s->oldest) = w;
 	s->newest = w;
 	s->held += text.len;
-	while (s->names.n > LIMIT_MCP_WAITING || (s->held > LIMIT_MCP_HELD && s->oldest != s->newest)) {
+	while (s->names.n > LIMIT_MCP_WAITING ||
+	       (s->held > LIMIT_MCP_HELD && s->oldest != s->newest)) {
 		old = s->oldest;
 		give(s, old, SPAN_NONE, f->ts_ns, "too many requests wait");
 		forget(s, old);
 	}
 }
 
-static void answered(struct mcp_session *s, enum dir asked, struct span id, struct span text, uint64_t ts_ns, const char *why)
+static void answered(struct mcp_session *s, enum dir asked, struct span id, struct span text,
+		     uint64_t ts_ns, const char *why)
 {
 	char key[512];
 	struct span k = key_of(key, sizeof(key), asked, id);
@@ -136,15 +159,16 @@ static bool feed_one(struct mcp_session *s, const struct frame *f, struct span t
 {
 	struct span version, id, method, params, result, error;
 
-	PICK(text, { "jsonrpc", &version }, { "id", &id }, { "method", &method }, { "params", &params }, { "result", &result },
-	     { "error", &error });
+	PICK(text, { "jsonrpc", &version }, { "id", &id }, { "method", &method },
+	     { "params", &params }, { "result", &result }, { "error", &error });
 	if (!json_is(version, "2.0"))
 		return false;
 	if (method.p) {
 		if (id.p && id.len < 500 && mcp_is_request(text, NULL))
 			remember(s, f, text, id);
 		else if (json_is(method, "notifications/cancelled"))
-			answered(s, f->dir, json_get(params, "requestId"), SPAN_NONE, f->ts_ns, "cancelled");
+			answered(s, f->dir, json_get(params, "requestId"), SPAN_NONE, f->ts_ns,
+				 "cancelled");
 	} else if (id.p) {
 		answered(s, f->dir == DIR_IN ? DIR_OUT : DIR_IN, id, text, f->ts_ns, NULL);
 	}

@@ -103,8 +103,8 @@ static void mend_surrogates(char *p, size_t len)
 		if (slashes % 2 == 0 || end - hit < 6 || (hit[2] | 0x20) != 'd' || hit[3] < '8')
 			continue;
 		bool high = hit[3] <= '9' || (hit[3] | 0x20) == 'a' || (hit[3] | 0x20) == 'b';
-		bool pair = high && end - hit >= 12 && hit[6] == '\\' && hit[7] == 'u' && (hit[8] | 0x20) == 'd' &&
-			    (hit[9] | 0x20) >= 'c';
+		bool pair = high && end - hit >= 12 && hit[6] == '\\' && hit[7] == 'u' &&
+			    (hit[8] | 0x20) == 'd' && (hit[9] | 0x20) >= 'c';
 		if (!pair)
 			memcpy(hit + 2, "fffd", 4);
 		p = hit + (pair ? 12 : 6);
@@ -183,7 +183,8 @@ static void put_part(struct buf *b, const struct draft *d, const struct part *p)
 	switch (p->kind) {
 	case PART_TEXT:
 	case PART_REASONING:
-		buf_printf(b, "{\"type\":\"%s\",\"text\":", p->kind == PART_TEXT ? "text" : "reasoning");
+		buf_printf(b, "{\"type\":\"%s\",\"text\":",
+			   p->kind == PART_TEXT ? "text" : "reasoning");
 		buf_add_span(b, p->raw);
 		buf_add_char(b, '}');
 		break;
@@ -256,7 +257,8 @@ static void put_array(struct buf *b, const struct draft *d)
 }
 
 /* The most frequent and the largest: copied once. */
-static struct span render_text(struct call *c, struct span raw, struct span before, struct span after, struct span *inner)
+static struct span render_text(struct call *c, struct span raw, struct span before,
+			       struct span after, struct span *inner)
 {
 	size_t len = before.len + raw.len + after.len;
 	char *out = arena_alloc(c->arena, len), *p = out;
@@ -275,7 +277,8 @@ static struct span render_text(struct call *c, struct span raw, struct span befo
 }
 
 /* The wrapped content in the arena; *inner is where the content itself lies. */
-static struct span render(const struct draft *d, struct span before, struct span after, struct span *inner)
+static struct span render(const struct draft *d, struct span before, struct span after,
+			  struct span *inner)
 {
 	struct buf b;
 
@@ -366,11 +369,13 @@ static uint64_t hash_draft(const struct draft *d, struct span text)
 		const struct tool_request *r = &d->requests[i];
 		if (r->server_side)
 			continue; /* clients may leave them out when they send the answer again */
-		h = r->id.len ? hash_span(h + 1, r->id) : hash_json(hash_span(h + 2, r->name), r->arguments);
+		h = r->id.len ? hash_span(h + 1, r->id)
+			      : hash_json(hash_span(h + 2, r->name), r->arguments);
 	}
 	for (size_t i = 0; i < d->n_results; i++) {
 		const struct tool_result *r = &d->results[i];
-		h = r->id.len ? hash_span(h + 3, r->id) : hash_json(hash_span(h + 4, r->name), r->result);
+		h = r->id.len ? hash_span(h + 3, r->id)
+			      : hash_json(hash_span(h + 4, r->name), r->result);
 	}
 	for (size_t i = 0; i < d->n_parts; i++) {
 		const struct part *p = &d->parts[i];
@@ -385,7 +390,9 @@ static uint64_t hash_draft(const struct draft *d, struct span text)
 void draft_finish(struct draft *d, struct message *out)
 {
 	struct call *c = d->call;
-	struct span head = arena_printf(c->arena, "{\"role\":\"%s\",\"content\":", role_name(d->role).p), inner;
+	struct span head = arena_printf(c->arena,
+					"{\"role\":\"%s\",\"content\":", role_name(d->role).p),
+		    inner;
 
 	for (size_t i = 0; i < d->n_requests; i++) {
 		d->requests[i].arguments = mended(c, d->requests[i].arguments);
@@ -417,7 +424,8 @@ struct message *call_add_message(struct call *c)
 void call_add_tool(struct call *c, struct span name)
 {
 	if (name.p && c->n_tools_offered < LIMIT_TOOLS_OFFERED)
-		*(struct span *)arena_push(c->arena, &c->tools_offered, &c->n_tools_offered, sizeof(name)) = name;
+		*(struct span *)arena_push(c->arena, &c->tools_offered, &c->n_tools_offered,
+					   sizeof(name)) = name;
 }
 
 void call_set_answer(struct call *c, struct draft *d, struct span finish_reason)

@@ -10,7 +10,7 @@ struct part {
 	enum part_kind kind;
 	const char *media; /* "image", "audio", "file" */
 	struct span raw;   /* text: the raw string; media, other: the provider's object */
-	size_t index;      /* of the request or result */
+	size_t index;	   /* of the request or result */
 };
 
 struct draft {
@@ -26,7 +26,8 @@ struct draft {
 };
 
 void draft_init(struct draft *d, struct call *c, enum role role);
-void draft_text(struct draft *d, struct span raw);      /* raw JSON string; anything else and "" is no part */
+void draft_text(struct draft *d,
+		struct span raw); /* raw JSON string; anything else and "" is no part */
 void draft_reasoning(struct draft *d, struct span raw); /* the same */
 void draft_media(struct draft *d, const char *media, struct span object);
 void draft_other(struct draft *d, struct span raw);

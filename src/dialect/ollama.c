@@ -9,7 +9,10 @@ static enum op op_of(struct span path)
 	static const struct {
 		const char *path;
 		enum op op;
-	} ops[] = { { "/api/chat", OP_CHAT }, { "/api/generate", OP_GENERATE }, { "/api/embed", OP_EMBED }, { "/api/embeddings", OP_EMBED } };
+	} ops[] = { { "/api/chat", OP_CHAT },
+		    { "/api/generate", OP_GENERATE },
+		    { "/api/embed", OP_EMBED },
+		    { "/api/embeddings", OP_EMBED } };
 
 	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
 		if (span_ends(path, span_of(ops[i].path)))
@@ -26,7 +29,10 @@ static int match(const struct exchange *ex)
 		return 0;
 	if (op == OP_CHAT)
 		return read_has(ex->request.body, "messages") ? 90 : 30;
-	return read_has(ex->request.body, op == OP_EMBED ? "input" : "prompt") || read_has(ex->request.body, "prompt") ? 80 : 30;
+	return read_has(ex->request.body, op == OP_EMBED ? "input" : "prompt") ||
+			       read_has(ex->request.body, "prompt")
+		       ? 80
+		       : 30;
 }
 
 static void add_calls(struct draft *d, struct span calls)
@@ -52,7 +58,8 @@ static void add_images(struct draft *d, struct span images)
 	struct span one;
 
 	while (!it.object && json_next(&it, NULL, &one))
-		draft_media(d, "image", arena_printf(d->call->arena, "{\"data\":%.*s}", SPAN_FMT(one)));
+		draft_media(d, "image",
+			    arena_printf(d->call->arena, "{\"data\":%.*s}", SPAN_FMT(one)));
 }
 
 static void read_message(struct call *c, struct span raw)
@@ -63,10 +70,14 @@ static void read_message(struct call *c, struct span raw)
 
 	if (!m)
 		return;
-	PICK(raw, { "role", &role }, { "content", &content }, { "thinking", &thinking }, { "images", &images },
-	     { "tool_calls", &calls }, { "tool_name", &tool }, { "tool_call_id", &id });
-	draft_init(&d, c, json_is(role, "assistant") ? ROLE_ASSISTANT : json_is(role, "system") ? ROLE_SYSTEM :
-						      json_is(role, "tool") ? ROLE_TOOL : ROLE_USER);
+	PICK(raw, { "role", &role }, { "content", &content }, { "thinking", &thinking },
+	     { "images", &images }, { "tool_calls", &calls }, { "tool_name", &tool },
+	     { "tool_call_id", &id });
+	draft_init(&d, c,
+		   json_is(role, "assistant") ? ROLE_ASSISTANT
+		   : json_is(role, "system")  ? ROLE_SYSTEM
+		   : json_is(role, "tool")    ? ROLE_TOOL
+					      : ROLE_USER);
 	if (d.role == ROLE_TOOL) {
 		struct tool_result *r = draft_result(&d);
 		if (r) {
@@ -114,15 +125,18 @@ struct answer {
 static void read_line(struct answer *a, struct span raw)
 {
 	struct call *c = a->c;
-	struct span model, message, response, thinking, calls, done, reason, error, content, remote, inner, inner_calls;
+	struct span model, message, response, thinking, calls, done, reason, error, content, remote,
+		inner, inner_calls;
 
-	PICK(raw, { "model", &model }, { "message", &message }, { "response", &response }, { "thinking", &thinking },
-	     { "tool_calls", &calls }, { "done", &done }, { "done_reason", &reason }, { "error", &error }, { "remote_host", &remote });
+	PICK(raw, { "model", &model }, { "message", &message }, { "response", &response },
+	     { "thinking", &thinking }, { "tool_calls", &calls }, { "done", &done },
+	     { "done_reason", &reason }, { "error", &error }, { "remote_host", &remote });
 	if (error.p) {
 		read_error(c, error);
 		return;
 	}
-	PICK(message, { "content", &content }, { "thinking", &inner }, { "tool_calls", &inner_calls });
+	PICK(message, { "content", &content }, { "thinking", &inner },
+	     { "tool_calls", &inner_calls });
 	a->seen = true;
 	if (model.p)
 		c->model = read_text(c, model);
@@ -135,7 +149,8 @@ static void read_line(struct answer *a, struct span raw)
 		else
 			read_incomplete(c, "too many tool calls");
 	}
-	a->begun |= content.len > 2 || response.len > 2 || inner.len > 2 || thinking.len > 2 || calls.len > 2;
+	a->begun |= content.len > 2 || response.len > 2 || inner.len > 2 || thinking.len > 2 ||
+		    calls.len > 2;
 	if (remote.p)
 		a->remote = remote;
 	if (json_true(done)) {
@@ -148,7 +163,8 @@ static void read_line(struct answer *a, struct span raw)
 /* Counts and durations (ns) of the last line, as the provider's usage object. */
 static void read_usage(struct call *c, struct span last)
 {
-	static const char *const names[] = { "prompt_eval_count", "eval_count", "total_duration", "load_duration",
+	static const char *const names[] = { "prompt_eval_count",    "eval_count",
+					     "total_duration",	     "load_duration",
 					     "prompt_eval_duration", "eval_duration" };
 	struct buf b;
 
@@ -202,25 +218,29 @@ static void read_embeddings(const struct exchange *ex, struct call *c, struct sp
 	embedding_input(c, input);
 	if (ex->status >= 400)
 		return;
-	PICK(read_response(ex, c), { "embedding", &embedding }, { "embeddings", &embeddings }, { "model", &model },
-	     { "prompt_eval_count", &count });
+	PICK(read_response(ex, c), { "embedding", &embedding }, { "embeddings", &embeddings },
+	     { "model", &model }, { "prompt_eval_count", &count });
 	c->model = read_text(c, model);
 	c->tokens_in = read_count(count);
 	if (embeddings.p)
-		embedding_output(c, json_count(embeddings), embedding_dimensions(json_at(embeddings, 0)));
+		embedding_output(c, json_count(embeddings),
+				 embedding_dimensions(json_at(embeddings, 0)));
 	else if (embedding.p)
 		embedding_output(c, 1, embedding_dimensions(embedding));
 }
 
 static void read_call(const struct exchange *ex, struct call *c)
 {
-	static const char *const params[] = { "options", "format", "keep_alive", "think", "raw", "suffix", "template", "dimensions",
+	static const char *const params[] = { "options",  "format", "keep_alive", "think",
+					      "raw",	  "suffix", "template",	  "dimensions",
 					      "truncate", NULL };
-	struct span body = read_request(ex, c), model, messages, tools, stream, prompt, system, images, input, one;
+	struct span body = read_request(ex, c), model, messages, tools, stream, prompt, system,
+		    images, input, one;
 	enum op op = op_of(exchange_path(ex));
 
-	PICK(body, { "model", &model }, { "messages", &messages }, { "tools", &tools }, { "stream", &stream }, { "prompt", &prompt },
-	     { "system", &system }, { "images", &images }, { "input", &input });
+	PICK(body, { "model", &model }, { "messages", &messages }, { "tools", &tools },
+	     { "stream", &stream }, { "prompt", &prompt }, { "system", &system },
+	     { "images", &images }, { "input", &input });
 	c->model_requested = read_text(c, model);
 	read_params(c, body, params);
 	if (op == OP_EMBED) {

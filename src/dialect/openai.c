@@ -1,25 +1,59 @@
 #include "dialect/openai.h"
 
 const char *const openai_params[] = {
-	"temperature", "top_p", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_tool_calls", "n", "stop",
-	"seed", "frequency_penalty", "presence_penalty", "reasoning_effort", "reasoning", "verbosity", "tool_choice",
-	"parallel_tool_calls", "response_format", "text", "modalities", "service_tier", "store", "background", "truncation",
-	"prompt_cache_key", "safety_identifier", "user", "metadata", "include", "stream_options", "dimensions",
-	"encoding_format", "context_management", "top_k", "thinking", "options", "keep_alive", NULL,
+	"temperature",
+	"top_p",
+	"max_tokens",
+	"max_completion_tokens",
+	"max_output_tokens",
+	"max_tool_calls",
+	"n",
+	"stop",
+	"seed",
+	"frequency_penalty",
+	"presence_penalty",
+	"reasoning_effort",
+	"reasoning",
+	"verbosity",
+	"tool_choice",
+	"parallel_tool_calls",
+	"response_format",
+	"text",
+	"modalities",
+	"service_tier",
+	"store",
+	"background",
+	"truncation",
+	"prompt_cache_key",
+	"safety_identifier",
+	"user",
+	"metadata",
+	"include",
+	"stream_options",
+	"dimensions",
+	"encoding_format",
+	"context_management",
+	"top_k",
+	"thinking",
+	"options",
+	"keep_alive",
+	NULL,
 };
 
 void openai_usage(struct call *c, struct span usage)
 {
-	struct span prompt, completion, input, output, total, in_more, out_more, in_more2, out_more2, hit, cached, cost, ticks;
+	struct span prompt, completion, input, output, total, in_more, out_more, in_more2,
+		out_more2, hit, cached, cost, ticks;
 	double d;
 
 	if (json_type_of(usage) != JSON_OBJECT)
 		return;
-	PICK(usage, { "prompt_tokens", &prompt }, { "completion_tokens", &completion }, { "input_tokens", &input },
-	     { "output_tokens", &output }, { "total_tokens", &total }, { "prompt_tokens_details", &in_more },
-	     { "completion_tokens_details", &out_more }, { "input_tokens_details", &in_more2 },
-	     { "output_tokens_details", &out_more2 }, { "prompt_cache_hit_tokens", &hit }, { "cached_tokens", &cached },
-	     { "cost", &cost }, { "cost_in_usd_ticks", &ticks });
+	PICK(usage, { "prompt_tokens", &prompt }, { "completion_tokens", &completion },
+	     { "input_tokens", &input }, { "output_tokens", &output }, { "total_tokens", &total },
+	     { "prompt_tokens_details", &in_more }, { "completion_tokens_details", &out_more },
+	     { "input_tokens_details", &in_more2 }, { "output_tokens_details", &out_more2 },
+	     { "prompt_cache_hit_tokens", &hit }, { "cached_tokens", &cached }, { "cost", &cost },
+	     { "cost_in_usd_ticks", &ticks });
 	c->usage = usage;
 	in_more = in_more.p ? in_more : in_more2;
 	out_more = out_more.p ? out_more : out_more2;
@@ -45,7 +79,8 @@ void openai_tools(struct call *c, struct span tools)
 	if (it.object)
 		return;
 	while (json_next(&it, NULL, &tool)) {
-		PICK(tool, { "function", &function }, { "custom", &custom }, { "name", &name }, { "type", &type });
+		PICK(tool, { "function", &function }, { "custom", &custom }, { "name", &name },
+		     { "type", &type });
 		if (function.p)
 			name = json_get(function, "name");
 		else if (custom.p)
@@ -60,18 +95,12 @@ static const struct {
 	const char *member; /* its text */
 	const char *media;
 } kinds[] = {
-	{ "text", "text", NULL },
-	{ "input_text", "text", NULL },
-	{ "output_text", "text", NULL },
-	{ "summary_text", "text", NULL },
-	{ "refusal", "refusal", NULL },
-	{ "image_url", NULL, "image" },
-	{ "input_image", NULL, "image" },
-	{ "computer_screenshot", NULL, "image" },
-	{ "input_audio", NULL, "audio" },
-	{ "audio_url", NULL, "audio" },
-	{ "output_audio", NULL, "audio" },
-	{ "file", NULL, "file" },
+	{ "text", "text", NULL },	   { "input_text", "text", NULL },
+	{ "output_text", "text", NULL },   { "summary_text", "text", NULL },
+	{ "refusal", "refusal", NULL },	   { "image_url", NULL, "image" },
+	{ "input_image", NULL, "image" },  { "computer_screenshot", NULL, "image" },
+	{ "input_audio", NULL, "audio" },  { "audio_url", NULL, "audio" },
+	{ "output_audio", NULL, "audio" }, { "file", NULL, "file" },
 	{ "input_file", NULL, "file" },
 };
 

@@ -9,7 +9,8 @@ static int match(const struct exchange *ex)
 	if (span_ends(path, SPAN("/chat/completions")) && read_posted(ex))
 		return 100;
 	/* Mistral's agents and unknown prefixes: the body decides. */
-	if (ex->method.len && span_ends(path, SPAN("/completions")) && read_has(ex->request.body, "messages"))
+	if (ex->method.len && span_ends(path, SPAN("/completions")) &&
+	    read_has(ex->request.body, "messages"))
 		return 60;
 	if (ex->method.len)
 		return 0;
@@ -27,7 +28,10 @@ static void add_request(struct draft *d, struct span raw)
 	if (!r)
 		return;
 	PICK(raw, { "id", &id }, { "function", &function }, { "custom", &custom });
-	PICK(custom.p ? custom : function.p ? function : raw, { "name", &name }, { "arguments", &arguments }, { "input", &input });
+	PICK(custom.p	  ? custom
+	     : function.p ? function
+			  : raw,
+	     { "name", &name }, { "arguments", &arguments }, { "input", &input });
 	r->id = read_text(c, id);
 	r->name = read_text(c, name);
 	r->arguments = custom.p ? input : tool_arguments(c, arguments);
@@ -50,8 +54,9 @@ static void read_message(struct call *c, struct span raw)
 
 	if (!m)
 		return;
-	PICK(raw, { "role", &role }, { "content", &content }, { "refusal", &refusal }, { "reasoning_content", &reasoning },
-	     { "reasoning", &reasoning2 }, { "tool_calls", &calls }, { "function_call", &call }, { "tool_call_id", &id },
+	PICK(raw, { "role", &role }, { "content", &content }, { "refusal", &refusal },
+	     { "reasoning_content", &reasoning }, { "reasoning", &reasoning2 },
+	     { "tool_calls", &calls }, { "function_call", &call }, { "tool_call_id", &id },
 	     { "name", &name });
 	draft_init(&d, c, role_of(role));
 	if (d.role == ROLE_TOOL) {
@@ -88,10 +93,11 @@ static struct span deployment(const struct exchange *ex)
 
 static void read_call(const struct exchange *ex, struct call *c)
 {
-	struct span body = read_request(ex, c), model, messages, tools, functions, stream, one, thread;
+	struct span body = read_request(ex, c), model, messages, tools, functions, stream, one,
+		    thread;
 
-	PICK(body, { "model", &model }, { "messages", &messages }, { "tools", &tools }, { "functions", &functions },
-	     { "stream", &stream }, { "session_id", &thread });
+	PICK(body, { "model", &model }, { "messages", &messages }, { "tools", &tools },
+	     { "functions", &functions }, { "stream", &stream }, { "session_id", &thread });
 	c->model_requested = model.p ? read_text(c, model) : deployment(ex);
 	c->stream = json_true(stream) || ex->n_frames > 0;
 	if (!c->session_id.p)

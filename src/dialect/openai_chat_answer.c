@@ -8,7 +8,7 @@ struct tool {
 	struct span id;
 	struct span name;
 	struct joined arguments;
-	struct span value; /* arguments given as an object (Mistral) */
+	struct span value;    /* arguments given as an object (Mistral) */
 	struct joined output; /* server_side (Groq's executed_tools) */
 	bool custom;
 	bool server_side;
@@ -31,7 +31,8 @@ struct answer {
 	size_t n_choices;
 	size_t last; /* the choice of the piece before */
 	bool begun, done;
-	struct span usage, fingerprint, tier, upstream, timings, citations, search, filters, usage_breakdown;
+	struct span usage, fingerprint, tier, upstream, timings, citations, search, filters,
+		usage_breakdown;
 };
 
 static struct choice *find_choice(struct answer *a, int64_t index)
@@ -55,7 +56,8 @@ static struct choice *find_choice(struct answer *a, int64_t index)
 }
 
 /* Servers repeat index 0 for different whole calls, or leave index, id or both out. */
-static struct tool *find_tool(struct answer *a, struct choice *ch, int64_t index, struct span id, bool named, bool server)
+static struct tool *find_tool(struct answer *a, struct choice *ch, int64_t index, struct span id,
+			      bool named, bool server)
 {
 	struct tool *t;
 
@@ -92,13 +94,16 @@ static void tool_delta(struct answer *a, struct choice *ch, struct span raw, boo
 	struct span index, id, function, custom, name, arguments, input, type, output;
 	int64_t n = -1;
 
-	PICK(raw, { "index", &index }, { "id", &id }, { "function", &function }, { "custom", &custom }, { "type", &type },
-	     { "output", &output });
+	PICK(raw, { "index", &index }, { "id", &id }, { "function", &function },
+	     { "custom", &custom }, { "type", &type }, { "output", &output });
 	if (bare)
 		n = -2;
 	else if (!json_i64(index, &n) || n < 0)
 		n = -1;
-	PICK(custom.p ? custom : function.p ? function : raw, { "name", &name }, { "arguments", &arguments }, { "input", &input });
+	PICK(custom.p	  ? custom
+	     : function.p ? function
+			  : raw,
+	     { "name", &name }, { "arguments", &arguments }, { "input", &input });
 	if (server && !name.p)
 		name = type;
 	struct tool *t = find_tool(a, ch, n, read_text(a->c, id), name.len > 2, server);
@@ -164,11 +169,13 @@ static void reasoning_details(struct answer *a, struct choice *ch, struct span l
 static void read_delta(struct answer *a, struct choice *ch, struct span delta)
 {
 	struct call *c = a->c;
-	struct span content, refusal, calls, call, reasoning, reasoning2, details, audio, images, executed, notes, one;
+	struct span content, refusal, calls, call, reasoning, reasoning2, details, audio, images,
+		executed, notes, one;
 
-	PICK(delta, { "content", &content }, { "refusal", &refusal }, { "tool_calls", &calls }, { "function_call", &call },
-	     { "reasoning_content", &reasoning }, { "reasoning", &reasoning2 }, { "reasoning_details", &details },
-	     { "audio", &audio }, { "images", &images }, { "executed_tools", &executed }, { "annotations", &notes });
+	PICK(delta, { "content", &content }, { "refusal", &refusal }, { "tool_calls", &calls },
+	     { "function_call", &call }, { "reasoning_content", &reasoning },
+	     { "reasoning", &reasoning2 }, { "reasoning_details", &details }, { "audio", &audio },
+	     { "images", &images }, { "executed_tools", &executed }, { "annotations", &notes });
 	if (!reasoning.p)
 		reasoning = reasoning2;
 	if (reasoning.p)
@@ -191,8 +198,8 @@ static void read_delta(struct answer *a, struct choice *ch, struct span delta)
 	}
 	if (json_count(notes))
 		ch->annotations = notes;
-	a->begun |= content.len > 2 || reasoning.len > 2 || details.len > 2 || refusal.len > 2 || calls.len > 2 || call.p ||
-		    audio.p || images.len > 2 || executed.len > 2;
+	a->begun |= content.len > 2 || reasoning.len > 2 || details.len > 2 || refusal.len > 2 ||
+		    calls.len > 2 || call.p || audio.p || images.len > 2 || executed.len > 2;
 }
 
 static void keep(struct span *to, struct span raw)
@@ -206,9 +213,9 @@ static void read_choice(struct answer *a, struct span raw, size_t position)
 	struct span index, message, delta, text, finish, native, usage, error, filters;
 	int64_t n;
 
-	PICK(raw, { "index", &index }, { "message", &message }, { "delta", &delta }, { "text", &text },
-	     { "finish_reason", &finish }, { "native_finish_reason", &native }, { "usage", &usage }, { "error", &error },
-	     { "content_filter_results", &filters });
+	PICK(raw, { "index", &index }, { "message", &message }, { "delta", &delta },
+	     { "text", &text }, { "finish_reason", &finish }, { "native_finish_reason", &native },
+	     { "usage", &usage }, { "error", &error }, { "content_filter_results", &filters });
 	struct choice *ch = find_choice(a, json_i64(index, &n) ? n : (int64_t)position);
 	if (!ch)
 		return;
@@ -228,12 +235,14 @@ static void read_choice(struct answer *a, struct span raw, size_t position)
 static void read_object(struct answer *a, struct span raw)
 {
 	struct call *c = a->c;
-	struct span id, model, choices, usage, error, groq, fingerprint, tier, upstream, timings, citations, search, breakdown, one;
+	struct span id, model, choices, usage, error, groq, fingerprint, tier, upstream, timings,
+		citations, search, breakdown, one;
 	size_t position = 0;
 
-	PICK(raw, { "id", &id }, { "model", &model }, { "choices", &choices }, { "usage", &usage }, { "error", &error },
-	     { "x_groq", &groq }, { "system_fingerprint", &fingerprint }, { "service_tier", &tier }, { "provider", &upstream },
-	     { "timings", &timings }, { "citations", &citations }, { "search_results", &search },
+	PICK(raw, { "id", &id }, { "model", &model }, { "choices", &choices }, { "usage", &usage },
+	     { "error", &error }, { "x_groq", &groq }, { "system_fingerprint", &fingerprint },
+	     { "service_tier", &tier }, { "provider", &upstream }, { "timings", &timings },
+	     { "citations", &citations }, { "search_results", &search },
 	     { "usage_breakdown", &breakdown });
 	set_once(c, &c->response_id, id);
 	if (json_type_of(model) == JSON_STRING && model.len > 2 && !c->model.p)
@@ -290,7 +299,9 @@ static void draft_choice(struct call *c, struct choice *ch, struct draft *d)
 		r->server_side = t->server_side;
 		r->result = joined_raw(&t->output);
 		struct span text = joined_raw(&t->arguments);
-		r->arguments = t->value.p ? t->value : t->custom ? (text.p ? text : SPAN("\"\"")) : tool_arguments(c, text);
+		r->arguments = t->value.p  ? t->value
+			       : t->custom ? (text.p ? text : SPAN("\"\""))
+					   : tool_arguments(c, text);
 	}
 }
 

@@ -6,7 +6,8 @@ static int match(const struct exchange *ex)
 {
 	struct span path = exchange_path(ex);
 
-	if (!span_is(ex->method, "POST") || !span_ends(path, SPAN("/completions")) || span_ends(path, SPAN("/chat/completions")))
+	if (!span_is(ex->method, "POST") || !span_ends(path, SPAN("/completions")) ||
+	    span_ends(path, SPAN("/chat/completions")))
 		return 0;
 	return read_has(ex->request.body, "prompt") ? 80 : 0;
 }
@@ -30,7 +31,8 @@ static void read_call(const struct exchange *ex, struct call *c)
 {
 	struct span body = read_request(ex, c), model, prompt, stream, suffix, one;
 
-	PICK(body, { "model", &model }, { "prompt", &prompt }, { "stream", &stream }, { "suffix", &suffix });
+	PICK(body, { "model", &model }, { "prompt", &prompt }, { "stream", &stream },
+	     { "suffix", &suffix });
 	c->model_requested = read_text(c, model);
 	c->stream = json_true(stream) || ex->n_frames > 0;
 	struct json_iter it = json_iter(prompt);
@@ -44,4 +46,5 @@ static void read_call(const struct exchange *ex, struct call *c)
 	openai_chat_answer(ex, c);
 }
 
-const struct dialect dialect_openai_completions = { "openai.completions", match, read_call, "openai" };
+const struct dialect dialect_openai_completions = { "openai.completions", match, read_call,
+						    "openai" };

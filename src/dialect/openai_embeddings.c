@@ -22,12 +22,15 @@ static void read_call(const struct exchange *ex, struct call *c)
 	read_params(c, body, openai_params);
 	if (ex->status >= 400)
 		return;
-	PICK(read_response(ex, c), { "data", &data }, { "usage", &usage }, { "model", &named }, { "id", &id });
+	PICK(read_response(ex, c), { "data", &data }, { "usage", &usage }, { "model", &named },
+	     { "id", &id });
 	c->model = read_text(c, named);
 	c->response_id = read_text(c, id);
 	openai_usage(c, usage);
 	if (json_type_of(data) == JSON_ARRAY)
-		embedding_output(c, json_count(data), embedding_dimensions(json_get(json_at(data, 0), "embedding")));
+		embedding_output(c, json_count(data),
+				 embedding_dimensions(json_get(json_at(data, 0), "embedding")));
 }
 
-const struct dialect dialect_openai_embeddings = { "openai.embeddings", match, read_call, "openai" };
+const struct dialect dialect_openai_embeddings = { "openai.embeddings", match, read_call,
+						   "openai" };

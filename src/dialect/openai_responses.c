@@ -18,10 +18,11 @@ static int match(const struct exchange *ex)
 
 	if (!ex->method.len) {
 		peek = read_peek(ex);
-		return span_find(peek, SPAN("\"response.created\"")).p || span_find(peek, SPAN("\"object\":\"response\"")).p ||
-				       span_find(peek, SPAN("\"object\": \"response\"")).p ?
-			       50 :
-			       0;
+		return span_find(peek, SPAN("\"response.created\"")).p ||
+				       span_find(peek, SPAN("\"object\":\"response\"")).p ||
+				       span_find(peek, SPAN("\"object\": \"response\"")).p
+			       ? 50
+			       : 0;
 	}
 	if (!span_is(ex->method, "POST"))
 		return 0;
@@ -29,7 +30,8 @@ static int match(const struct exchange *ex)
 		return 100;
 	if (!span_ends(path, SPAN("/responses")))
 		return 0;
-	if (read_has(body, "input") || read_has(body, "previous_response_id") || read_has(body, "prompt"))
+	if (read_has(body, "input") || read_has(body, "previous_response_id") ||
+	    read_has(body, "prompt"))
 		return 100;
 	return read_has(body, "model") || !body.len || ex->request.undecoded ? 60 : 0;
 }

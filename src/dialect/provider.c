@@ -75,7 +75,8 @@ static struct span host_of(struct span authority)
 
 static bool host_fits(struct span host, struct span suffix)
 {
-	if (host.len < suffix.len || !span_ieq(span_at(host.p + host.len - suffix.len, suffix.len), suffix))
+	if (host.len < suffix.len ||
+	    !span_ieq(span_at(host.p + host.len - suffix.len, suffix.len), suffix))
 		return false;
 	/* "aiplatform.googleapis.com" has regions in front, with a dash */
 	char before = host.len > suffix.len ? host.p[host.len - suffix.len - 1] : '.';
@@ -97,7 +98,8 @@ struct span provider_of(const struct exchange *ex)
 		return SPAN("bedrock");
 	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
 		value = http_field(&ex->response, headers[i].name);
-		if (value.p && (!headers[i].value || span_istarts(value, span_of(headers[i].value))))
+		if (value.p &&
+		    (!headers[i].value || span_istarts(value, span_of(headers[i].value))))
 			return span_of(headers[i].provider);
 	}
 	return SPAN_NONE;

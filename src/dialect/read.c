@@ -83,8 +83,10 @@ static void close_blank(struct closer *w)
 /* The beginning of a text is worth keeping; the beginning of an id or a number would be a wrong one. */
 static bool worth_keeping(struct span key)
 {
-	static const char *const texts[] = { "content", "text", "arguments", "thinking", "reasoning", "reasoning_content",
-					     "output", "partial_json", "input", "instructions", "system" };
+	static const char *const texts[] = { "content",	     "text",	     "arguments",
+					     "thinking",     "reasoning",    "reasoning_content",
+					     "output",	     "partial_json", "input",
+					     "instructions", "system" };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (json_is(key, texts[i]))
@@ -98,7 +100,8 @@ static size_t whole_len(const char *p, const char *end)
 	const char *q = p + 1;
 
 	while (q < end) {
-		size_t n = *q == '\\' ? (q + 1 < end && q[1] == 'u' ? 6 : 2) : utf8_len(q, (size_t)(end - q));
+		size_t n = *q == '\\' ? (q + 1 < end && q[1] == 'u' ? 6 : 2)
+				      : utf8_len(q, (size_t)(end - q));
 		if (!n || n > (size_t)(end - q) || (unsigned char)*q < 0x20)
 			break;
 		if (*q == '\\') {
@@ -195,7 +198,8 @@ static struct span close_cut(struct call *c, struct span text)
 	close_blank(&w);
 	const char *from = w.p;
 	while (close_value(&w)) {
-		bool opened = w.safe > from && (w.safe[-1] == '{' || w.safe[-1] == '[') && w.safe == w.p;
+		bool opened =
+			w.safe > from && (w.safe[-1] == '{' || w.safe[-1] == '[') && w.safe == w.p;
 		if (!w.depth || !close_between(&w, opened))
 			break;
 	}
@@ -227,7 +231,9 @@ struct span read_json(struct call *c, struct span text)
 		return value;
 	value = close_cut(c, text);
 	if (value.p)
-		read_incomplete(c, err == -EAGAIN ? "body cut" : err == -E2BIG ? "nested too deep" : "malformed body");
+		read_incomplete(c, err == -EAGAIN  ? "body cut"
+				   : err == -E2BIG ? "nested too deep"
+						   : "malformed body");
 	return value;
 }
 
@@ -275,7 +281,8 @@ void read_picks(struct span object, const struct pick *picks, size_t n)
 			if (!escaped && key.p[1] != *name)
 				continue;
 			size_t len = strlen(name);
-			if ((key.len == len + 2 && memcmp(key.p + 1, name, len) == 0) || (escaped && json_is(key, name)))
+			if ((key.len == len + 2 && memcmp(key.p + 1, name, len) == 0) ||
+			    (escaped && json_is(key, name)))
 				*picks[i].to = json_type_of(value) == JSON_NULL ? SPAN_NONE : value;
 		}
 	}
@@ -392,8 +399,8 @@ void read_error(struct call *c, struct span raw)
 	if (json_type_of(raw) == JSON_STRING) {
 		c->error.message = read_text(c, raw);
 	} else if (json_type_of(raw) == JSON_OBJECT) {
-		PICK(raw, { "type", &type }, { "code", &code }, { "status", &status }, { "message", &message },
-		     { "error", &error }, { "__type", &inner });
+		PICK(raw, { "type", &type }, { "code", &code }, { "status", &status },
+		     { "message", &message }, { "error", &error }, { "__type", &inner });
 		if (!message.p)
 			message = json_get(raw, "detail"); /* FastAPI servers */
 		if (!message.p && json_type_of(error) == JSON_STRING)
@@ -401,7 +408,8 @@ void read_error(struct call *c, struct span raw)
 		const struct span named[] = { type, inner, status, code };
 		for (size_t i = 0; i < 4 && !c->error.type.len; i++)
 			c->error.type = read_text(c, named[i]);
-		c->error.message = json_type_of(message) == JSON_STRING ? read_text(c, message) : message;
+		c->error.message =
+			json_type_of(message) == JSON_STRING ? read_text(c, message) : message;
 		if (!c->error.status && json_i64(code, &n) && n >= 100 && n < 1000)
 			c->error.status = (int)n;
 	} else {

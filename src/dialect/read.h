@@ -29,13 +29,14 @@ struct pick {
 	struct span *to;
 };
 void read_picks(struct span object, const struct pick *picks, size_t n);
-#define PICK(object, ...)                                                                                              \
-	read_picks(object, (const struct pick[]){ __VA_ARGS__ },                                                       \
+#define PICK(object, ...)                                        \
+	read_picks(object, (const struct pick[]){ __VA_ARGS__ }, \
 		   sizeof((const struct pick[]){ __VA_ARGS__ }) / sizeof(struct pick))
 
 struct span read_text(struct call *c, struct span raw); /* json_text into the call's arena */
-struct span read_quoted(struct call *c, struct span text); /* raw JSON string of a text; absent stays absent */
-int64_t read_count(struct span raw); /* whole number >= 0, else TOKENS_UNKNOWN */
+struct span read_quoted(struct call *c,
+			struct span text); /* raw JSON string of a text; absent stays absent */
+int64_t read_count(struct span raw);	   /* whole number >= 0, else TOKENS_UNKNOWN */
 /* As read_count, into *to, but leaves it alone when unknown. */
 void read_count_into(struct span raw, int64_t *to);
 

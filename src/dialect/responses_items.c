@@ -18,11 +18,26 @@ static const struct row {
 	{ "local_shell_call", ITEM_CALL, "local_shell", "action" },
 	{ "shell_call", ITEM_CALL, "shell", "action" },
 	{ "apply_patch_call", ITEM_CALL, "apply_patch", "operation" },
-	{ "computer_call", ITEM_CALL, "computer", NULL, NULL, { "action", "actions", "pending_safety_checks" } },
+	{ "computer_call",
+	  ITEM_CALL,
+	  "computer",
+	  NULL,
+	  NULL,
+	  { "action", "actions", "pending_safety_checks" } },
 	{ "web_search_call", ITEM_SERVER, "web_search", "action", "results" },
 	{ "file_search_call", ITEM_SERVER, "file_search", NULL, "results", { "queries" } },
-	{ "code_interpreter_call", ITEM_SERVER, "code_interpreter", NULL, "outputs", { "code", "container_id" } },
-	{ "image_generation_call", ITEM_SERVER, "image_generation", NULL, "result", { "revised_prompt", "size", "quality" } },
+	{ "code_interpreter_call",
+	  ITEM_SERVER,
+	  "code_interpreter",
+	  NULL,
+	  "outputs",
+	  { "code", "container_id" } },
+	{ "image_generation_call",
+	  ITEM_SERVER,
+	  "image_generation",
+	  NULL,
+	  "result",
+	  { "revised_prompt", "size", "quality" } },
 	{ "mcp_call", ITEM_SERVER, NULL, "arguments", "output" },
 	{ "tool_search_call", ITEM_SERVER, "tool_search", "arguments", NULL },
 	{ "function_call_output", ITEM_OUTPUT, NULL, NULL, "output" },
@@ -60,7 +75,9 @@ enum role responses_role(struct span item)
 		return ROLE_SYSTEM;
 	if (row || role.p)
 		return ROLE_USER;
-	return json_is(type, "mcp_approval_response") || json_is(type, "item_reference") ? ROLE_USER : ROLE_ASSISTANT;
+	return json_is(type, "mcp_approval_response") || json_is(type, "item_reference")
+		       ? ROLE_USER
+		       : ROLE_ASSISTANT;
 }
 
 static struct span wrapped(struct call *c, struct span item, const char *const *names)
@@ -71,7 +88,8 @@ static struct span wrapped(struct call *c, struct span item, const char *const *
 	buf_add_char(&b, '{');
 	for (int i = 0; i < 4 && names[i]; i++) {
 		struct span value = json_get(item, names[i]);
-		if (json_type_of(value) != JSON_NULL && json_count(value) + (json_type_of(value) == JSON_STRING))
+		if (json_type_of(value) != JSON_NULL &&
+		    json_count(value) + (json_type_of(value) == JSON_STRING))
 			json_put_member(&b, names[i], value);
 	}
 	buf_add_char(&b, '}');
@@ -88,13 +106,16 @@ static void add_call(struct draft *d, const struct row *row, struct span item)
 
 	if (!r)
 		return;
-	PICK(item, { "id", &id }, { "call_id", &call_id }, { "name", &name }, { "error", &error }, { "status", &status });
+	PICK(item, { "id", &id }, { "call_id", &call_id }, { "name", &name }, { "error", &error },
+	     { "status", &status });
 	r->id = read_text(c, call_id.p ? call_id : id);
 	r->name = row->name ? span_of(row->name) : read_text(c, name);
 	r->server_side = row->kind == ITEM_SERVER;
 	arguments = row->arguments ? json_get(item, row->arguments) : wrapped(c, item, row->wrap);
 	/* custom tools take text, whatever it looks like */
-	r->arguments = row->arguments && !strcmp(row->arguments, "input") && arguments.p ? arguments : tool_arguments(c, arguments);
+	r->arguments = row->arguments && !strcmp(row->arguments, "input") && arguments.p
+			       ? arguments
+			       : tool_arguments(c, arguments);
 	if (!r->server_side)
 		return;
 	r->failed = error.p || json_is(status, "failed");
@@ -114,11 +135,14 @@ static void add_output(struct draft *d, const struct row *row, struct span item)
 
 	if (!r)
 		return;
-	PICK(item, { "call_id", &call_id }, { "id", &id }, { "name", &name }, { "output", &output }, { "status", &status });
+	PICK(item, { "call_id", &call_id }, { "id", &id }, { "name", &name }, { "output", &output },
+	     { "status", &status });
 	r->id = read_text(d->call, call_id.p ? call_id : id);
 	r->name = row->name ? span_of(row->name) : read_text(d->call, name);
 	/* shell outputs are lists of {stdout, stderr, outcome}: kept whole */
-	r->result = row->name && json_type_of(output) == JSON_ARRAY ? output : openai_result(d->call, output);
+	r->result = row->name && json_type_of(output) == JSON_ARRAY
+			    ? output
+			    : openai_result(d->call, output);
 	r->is_error = json_is(status, "failed");
 }
 
@@ -207,8 +231,9 @@ void responses_request(struct call *c, struct span body)
 {
 	struct span model, input, instructions, tools, stream, previous, conversation;
 
-	PICK(body, { "model", &model }, { "input", &input }, { "instructions", &instructions }, { "tools", &tools },
-	     { "stream", &stream }, { "previous_response_id", &previous }, { "conversation", &conversation });
+	PICK(body, { "model", &model }, { "input", &input }, { "instructions", &instructions },
+	     { "tools", &tools }, { "stream", &stream }, { "previous_response_id", &previous },
+	     { "conversation", &conversation });
 	c->model_requested = read_text(c, model);
 	c->stream |= json_true(stream);
 	if (json_type_of(conversation) == JSON_OBJECT)

@@ -8,7 +8,15 @@
 
 #include <stdlib.h>
 
-enum piece_kind { PIECE_TEXT, PIECE_REFUSAL, PIECE_THOUGHT, PIECE_SUMMARY, PIECE_ARGUMENTS, PIECE_INPUT, PIECE_CODE };
+enum piece_kind {
+	PIECE_TEXT,
+	PIECE_REFUSAL,
+	PIECE_THOUGHT,
+	PIECE_SUMMARY,
+	PIECE_ARGUMENTS,
+	PIECE_INPUT,
+	PIECE_CODE
+};
 
 struct piece {
 	enum piece_kind kind;
@@ -72,9 +80,9 @@ void responses_stream_object(struct responses_stream *s, struct span response, b
 	struct call *c = s->c;
 	struct span id, model, status, error, details, output, usage, tier, previous;
 
-	PICK(response, { "id", &id }, { "model", &model }, { "status", &status }, { "error", &error },
-	     { "incomplete_details", &details }, { "output", &output }, { "usage", &usage }, { "service_tier", &tier },
-	     { "previous_response_id", &previous });
+	PICK(response, { "id", &id }, { "model", &model }, { "status", &status },
+	     { "error", &error }, { "incomplete_details", &details }, { "output", &output },
+	     { "usage", &usage }, { "service_tier", &tier }, { "previous_response_id", &previous });
 	s->seen = true;
 	if (id.p)
 		c->response_id = read_text(c, id);
@@ -120,7 +128,8 @@ static struct item *find_item(struct responses_stream *s, struct span raw)
 	return it;
 }
 
-static struct piece *find_piece(struct responses_stream *s, struct item *it, enum piece_kind kind, int64_t sub)
+static struct piece *find_piece(struct responses_stream *s, struct item *it, enum piece_kind kind,
+				int64_t sub)
 {
 	for (size_t i = it->n_pieces; i-- > 0;)
 		if (it->pieces[i].kind == kind && it->pieces[i].sub == sub)
@@ -146,8 +155,8 @@ static bool piece_event(struct responses_stream *s, struct span name, struct spa
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
 		if (!span_is(span_at(name.p, name.len - tail), events[i].event))
 			continue;
-		PICK(event, { "output_index", &index }, { "content_index", &content }, { "summary_index", &summary },
-		     { done ? events[i].whole : "delta", &delta });
+		PICK(event, { "output_index", &index }, { "content_index", &content },
+		     { "summary_index", &summary }, { done ? events[i].whole : "delta", &delta });
 		json_i64(content.p ? content : summary, &sub);
 		struct item *it = find_item(s, index);
 		struct piece *p = it ? find_piece(s, it, events[i].kind, sub) : NULL;
@@ -165,8 +174,8 @@ bool responses_stream_event(struct responses_stream *s, struct span event)
 {
 	struct span type, response, item, index, error, object, name;
 
-	PICK(event, { "type", &type }, { "response", &response }, { "item", &item }, { "output_index", &index },
-	     { "error", &error }, { "object", &object });
+	PICK(event, { "type", &type }, { "response", &response }, { "item", &item },
+	     { "output_index", &index }, { "error", &error }, { "object", &object });
 	name = read_text(s->c, type);
 	if (!name.p) {
 		if (error.p)
@@ -177,7 +186,8 @@ bool responses_stream_event(struct responses_stream *s, struct span event)
 	}
 	if (piece_event(s, name, event))
 		return s->begun;
-	if (span_is(name, "response.output_item.added") || span_is(name, "response.output_item.done")) {
+	if (span_is(name, "response.output_item.added") ||
+	    span_is(name, "response.output_item.done")) {
 		struct item *it = find_item(s, index);
 		if (it && span_ends(name, SPAN(".done")))
 			it->done = item;
@@ -188,19 +198,23 @@ bool responses_stream_event(struct responses_stream *s, struct span event)
 		read_error(s->c, error.p ? error : event);
 		if (!error.p) { /* the event's own type says nothing: the code does */
 			struct span code = json_get(event, "code");
-			s->c->error.type = json_type_of(code) == JSON_STRING ? read_text(s->c, code) : SPAN("error");
+			s->c->error.type = json_type_of(code) == JSON_STRING ? read_text(s->c, code)
+									     : SPAN("error");
 		}
 		s->done = true;
 	} else if (response.p) {
 		responses_stream_object(s, response,
-					span_is(name, "response.completed") || span_is(name, "response.incomplete") ||
-						span_is(name, "response.failed") || span_is(name, "response.cancelled") ||
+					span_is(name, "response.completed") ||
+						span_is(name, "response.incomplete") ||
+						span_is(name, "response.failed") ||
+						span_is(name, "response.cancelled") ||
 						span_is(name, "response.done"));
 	}
 	return s->begun;
 }
 
-static void put_pieces(struct buf *b, struct item *it, enum piece_kind kind, const char *type, const char *member)
+static void put_pieces(struct buf *b, struct item *it, enum piece_kind kind, const char *type,
+		       const char *member)
 {
 	for (size_t i = 0; i < it->n_pieces; i++) {
 		struct piece *p = &it->pieces[i];
@@ -221,7 +235,9 @@ static struct span item_so_far(struct call *c, struct item *it)
 	static const struct {
 		enum piece_kind kind;
 		const char *member;
-	} singles[] = { { PIECE_ARGUMENTS, "arguments" }, { PIECE_INPUT, "input" }, { PIECE_CODE, "code" } };
+	} singles[] = { { PIECE_ARGUMENTS, "arguments" },
+			{ PIECE_INPUT, "input" },
+			{ PIECE_CODE, "code" } };
 	struct span key, value;
 	size_t room = it->added.len + 256;
 	struct buf b;
@@ -243,7 +259,8 @@ static struct span item_so_far(struct call *c, struct item *it)
 		struct piece *p = &it->pieces[i];
 		for (size_t k = 0; k < sizeof(singles) / sizeof(*singles); k++)
 			if (p->kind == singles[k].kind)
-				json_put_member(&b, singles[k].member, p->whole.p ? p->whole : joined_raw(&p->text));
+				json_put_member(&b, singles[k].member,
+						p->whole.p ? p->whole : joined_raw(&p->text));
 		message |= p->kind == PIECE_TEXT || p->kind == PIECE_REFUSAL;
 		thought |= p->kind == PIECE_THOUGHT;
 	}
@@ -262,8 +279,11 @@ static struct span item_so_far(struct call *c, struct item *it)
 		buf_add_char(&b, ']');
 	}
 	if (!it->added.p) /* its beginning was lost */
-		json_put_member_text(&b, "type", message ? SPAN("message") : it->n_pieces && it->pieces[0].kind == PIECE_ARGUMENTS ?
-					 SPAN("function_call") : SPAN("reasoning"));
+		json_put_member_text(&b, "type",
+				     message ? SPAN("message")
+				     : it->n_pieces && it->pieces[0].kind == PIECE_ARGUMENTS
+					     ? SPAN("function_call")
+					     : SPAN("reasoning"));
 	buf_add_char(&b, '}');
 	struct span out = arena_copy(c->arena, buf_span(&b));
 	buf_fini(&b);
@@ -314,7 +334,8 @@ bool responses_stream_finish(struct responses_stream *s, bool streamed)
 		if (s->n_items)
 			qsort(s->items, s->n_items, sizeof(*s->items), by_index);
 		for (size_t i = 0; i < s->n_items; i++)
-			draft_item(&d, s->items[i].done.p ? s->items[i].done : item_so_far(c, &s->items[i]));
+			draft_item(&d, s->items[i].done.p ? s->items[i].done
+							  : item_so_far(c, &s->items[i]));
 	}
 	if (s->seen && (d.n_parts || !c->error.type.p))
 		call_set_answer(c, &d, s->reason.p ? s->reason : s->status);

@@ -72,7 +72,9 @@ static void feed_pipe(struct frame *frames, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct exchange ex = { .client = true, .method = SPAN("POST"), .version = "1.1", .status = 200 };
+	struct exchange ex = {
+		.client = true, .method = SPAN("POST"), .version = "1.1", .status = 200
+	};
 	struct frame *frames = NULL;
 	size_t cap = 0;
 	struct span rest, request, line;
@@ -100,8 +102,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 				cap = cap ? cap * 2 : 16;
 				frames = realloc(frames, cap * sizeof(*frames));
 			}
-			frames[ex.n_frames++] = (struct frame){ .kind = FRAME_SSE, .ts_ns = 3, .data = line,
-								.after_gap = (flags & FLAG_GAP) && ex.n_frames == 2 };
+			frames[ex.n_frames++] = (struct frame){ .kind = FRAME_SSE,
+								.ts_ns = 3,
+								.data = line,
+								.after_gap = (flags & FLAG_GAP) &&
+									     ex.n_frames == 2 };
 		}
 		ex.frames = frames;
 	} else {

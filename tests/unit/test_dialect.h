@@ -32,10 +32,17 @@ static inline struct fixture *fixture_new(const char *path, const char *request)
 	f->ex.authority = SPAN("127.0.0.1:8000");
 	f->ex.version = "1.1";
 	f->ex.status = 200;
-	f->ex.request = (struct http_message){ .fields = f->request_fields, .began_ns = 1000, .head_ns = 1001, .ended_ns = 1002,
-					       .complete = true, .body = span_of(request) };
-	f->ex.response = (struct http_message){ .fields = f->response_fields, .began_ns = 2000, .head_ns = 2001,
-						.ended_ns = 9000, .complete = true };
+	f->ex.request = (struct http_message){ .fields = f->request_fields,
+					       .began_ns = 1000,
+					       .head_ns = 1001,
+					       .ended_ns = 1002,
+					       .complete = true,
+					       .body = span_of(request) };
+	f->ex.response = (struct http_message){ .fields = f->response_fields,
+						.began_ns = 2000,
+						.head_ns = 2001,
+						.ended_ns = 9000,
+						.complete = true };
 	return f;
 }
 
@@ -54,7 +61,9 @@ static inline void fixture_events(struct fixture *f, const char *lines)
 		if (!line.len)
 			continue;
 		ck_assert_uint_lt(f->ex.n_frames, MAX_FRAMES);
-		f->frames[f->ex.n_frames] = (struct frame){ .kind = FRAME_SSE, .ts_ns = 3000 + f->ex.n_frames, .data = line };
+		f->frames[f->ex.n_frames] = (struct frame){ .kind = FRAME_SSE,
+							    .ts_ns = 3000 + f->ex.n_frames,
+							    .data = line };
 		f->ex.n_frames++;
 	}
 }
@@ -92,15 +101,17 @@ static inline struct fixture *read_events(const char *path, const char *request,
 	return f;
 }
 
-#define assert_span(a, text)                                                                                           \
-	do {                                                                                                           \
-		struct span span_ = (a);                                                                               \
-		ck_assert_msg(span_is(span_, text), "%s: \"%.*s\" is not \"%s\"", #a, SPAN_FMT(span_), text);         \
+#define assert_span(a, text)                                                          \
+	do {                                                                          \
+		struct span span_ = (a);                                              \
+		ck_assert_msg(span_is(span_, text), "%s: \"%.*s\" is not \"%s\"", #a, \
+			      SPAN_FMT(span_), text);                                 \
 	} while (0)
 
 static inline void assert_same(struct span a, struct span b, const char *what)
 {
-	ck_assert_msg(span_eq(a, b), "%s: streamed %.*s, whole %.*s", what, SPAN_FMT(a), SPAN_FMT(b));
+	ck_assert_msg(span_eq(a, b), "%s: streamed %.*s, whole %.*s", what, SPAN_FMT(a),
+		      SPAN_FMT(b));
 }
 
 /* What a reader of the trace would see is equal, however it came. */
@@ -119,7 +130,8 @@ static inline void assert_same_call(const struct call *a, const struct call *b)
 	for (size_t i = 0; i < a->answer.n_requests; i++) {
 		assert_same(a->answer.requests[i].id, b->answer.requests[i].id, "id");
 		assert_same(a->answer.requests[i].name, b->answer.requests[i].name, "name");
-		assert_same(a->answer.requests[i].arguments, b->answer.requests[i].arguments, "arguments");
+		assert_same(a->answer.requests[i].arguments, b->answer.requests[i].arguments,
+			    "arguments");
 		assert_same(a->answer.requests[i].result, b->answer.requests[i].result, "result");
 	}
 	ck_assert_int_eq(a->tokens_in, b->tokens_in);
@@ -139,7 +151,8 @@ static inline void assert_sound(const struct call *c)
 
 	buf_init(&b, 1u << 30);
 	ck_assert_int_eq(call_dump(c, &b), 0);
-	ck_assert_msg(json_value(buf_span(&b), &value, NULL) == 0 && value.len == b.len, "not JSON: %s", buf_text(&b));
+	ck_assert_msg(json_value(buf_span(&b), &value, NULL) == 0 && value.len == b.len,
+		      "not JSON: %s", buf_text(&b));
 	buf_fini(&b);
 }
 

@@ -3,20 +3,29 @@
 
 #define PATH "/v1/chat/completions"
 #define ASK "{\"model\":\"gpt-x\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
-#define ASK_STREAM "{\"model\":\"gpt-x\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+#define ASK_STREAM                                                                           \
+	"{\"model\":\"gpt-x\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":" \
+	"\"hi\"}]}"
 
 START_TEST(reads_a_plain_answer)
 {
-	struct fixture *f = fixture_new(PATH, "{\"model\":\"gpt-x\",\"temperature\":0.5,\"messages\":["
-		"{\"role\":\"developer\",\"content\":\"be brief\"},{\"role\":\"user\",\"content\":\"hi \\ud83d\\ude00\"}],"
-		"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"ls\"}},{\"type\":\"custom\",\"custom\":{\"name\":\"patch\"}}]}");
+	struct fixture *f =
+		fixture_new(PATH, "{\"model\":\"gpt-x\",\"temperature\":0.5,\"messages\":["
+				  "{\"role\":\"developer\",\"content\":\"be "
+				  "brief\"},{\"role\":\"user\",\"content\":\"hi \\ud83d\\ude00\"}],"
+				  "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"ls\"}"
+				  "},{\"type\":\"custom\",\"custom\":{\"name\":\"patch\"}}]}");
 	struct call *c = &f->call;
 
 	fixture_field(&f->ex.response, "X-Request-Id", "req_1");
-	f->ex.response.body = SPAN("{\"id\":\"chatcmpl-1\",\"model\":\"gpt-x-2026\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-		"\"assistant\",\"content\":\"hello\",\"refusal\":null},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":12,"
-		"\"completion_tokens\":5,\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_tokens\":8},"
-		"\"completion_tokens_details\":{\"reasoning_tokens\":3}},\"system_fingerprint\":\"fp_1\"}");
+	f->ex.response.body = SPAN("{\"id\":\"chatcmpl-1\",\"model\":\"gpt-x-2026\",\"choices\":[{"
+				   "\"index\":0,\"message\":{\"role\":"
+				   "\"assistant\",\"content\":\"hello\",\"refusal\":null},\"finish_"
+				   "reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":12,"
+				   "\"completion_tokens\":5,\"total_tokens\":17,\"prompt_tokens_"
+				   "details\":{\"cached_tokens\":8},"
+				   "\"completion_tokens_details\":{\"reasoning_tokens\":3}},"
+				   "\"system_fingerprint\":\"fp_1\"}");
 	fixture_read(f);
 	ck_assert(f->known);
 	ck_assert_str_eq(c->dialect, "openai.chat");
@@ -56,62 +65,119 @@ static const struct {
 	const char *name, *whole, *events;
 } pairs[] = {
 	{ "text",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"a\\u00e9b\\\"c\\n\"},"
-	  "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n"
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\\u00e9\"}}]}\n"
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\\\"c\\n\"}}],\"obfuscation\":\"xx\"}\n"
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n"
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}\n[DONE]" },
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	  "\"assistant\",\"content\":\"a\\u00e9b\\\"c\\n\"},"
+	  "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,"
+	  "\"total_tokens\":3}}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+	  "\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n"
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+	  "\"a\\u00e9\"}}]}\n"
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+	  "\"b\\\"c\\n\"}}],\"obfuscation\":\"xx\"}\n"
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":"
+	  "\"stop\"}]}\n"
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,"
+	  "\"completion_tokens\":2,\"total_tokens\":3}}\n[DONE]" },
 	{ "parallel tools",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
-	  "{\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"ls\",\"arguments\":\"{\\\"p\\\": 9223372036854775807}\"}},"
-	  "{\"id\":\"call_b\",\"type\":\"custom\",\"custom\":{\"name\":\"patch\",\"input\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"index\":0,\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"ls\",\"arguments\":\"\"}}]}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"call_b\",\"type\":\"custom\",\"custom\":{\"name\":\"patch\",\"input\":\"{\"}}]}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"p\\\": 92233\"}}]}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"72036854775807}\"}},{\"index\":1,\"custom\":{\"input\":\"}\"}}]}}]}\n"
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	  "\"assistant\",\"content\":null,\"tool_calls\":["
+	  "{\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"ls\",\"arguments\":\"{"
+	  "\\\"p\\\": 9223372036854775807}\"}},"
+	  "{\"id\":\"call_b\",\"type\":\"custom\",\"custom\":{\"name\":\"patch\",\"input\":\"{}\"}}"
+	  "]},\"finish_reason\":\"tool_calls\"}]}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+	  "\"assistant\",\"content\":null,\"tool_calls\":[{\"index\":0,\"id\":\"call_a\",\"type\":"
+	  "\"function\",\"function\":{\"name\":\"ls\",\"arguments\":\"\"}}]}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"call_b\","
+	  "\"type\":\"custom\",\"custom\":{\"name\":\"patch\",\"input\":\"{\"}}]}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
+	  "\"arguments\":\"{\\\"p\\\": 92233\"}}]}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
+	  "\"arguments\":\"72036854775807}\"}},{\"index\":1,\"custom\":{\"input\":\"}\"}}]}}]}\n"
 	  "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n[DONE]" },
 	{ "reasoning then text, split surrogate",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"reasoning_content\":\"let me\",\"content\":\"\\ud83d\\ude00\"},\"finish_reason\":\"stop\"}]}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"let \"}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"me\",\"content\":null}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\ud83d\"}}]}\n{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\ude00\"}}]}\n"
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	  "\"assistant\",\"reasoning_content\":\"let "
+	  "me\",\"content\":\"\\ud83d\\ude00\"},\"finish_reason\":\"stop\"}]}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning_"
+	  "content\":\"let \"}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"me\",\"content\":null}}]}"
+	  "\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\ud83d\"}}]}\n{\"choices\":[{"
+	  "\"index\":0,\"delta\":{\"content\":\"\\ude00\"}}]}\n"
 	  "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}" },
 	{ "mistral: arrays, thinking, arguments as an object, no index",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hmm\"}]},{\"type\":\"text\",\"text\":\"yes\"}],"
-	  "\"tool_calls\":[{\"id\":\"t1\",\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1e-7,\"a\":2}}},{\"id\":\"t2\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]}]}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"m\"}]},{\"type\":\"text\",\"text\":\"y\"}]}}]}\n"
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	  "\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\","
+	  "\"text\":\"hmm\"}]},{\"type\":\"text\",\"text\":\"yes\"}],"
+	  "\"tool_calls\":[{\"id\":\"t1\",\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1e-7,"
+	  "\"a\":2}}},{\"id\":\"t2\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},"
+	  "\"finish_reason\":\"tool_calls\"}]}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+	  "\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\","
+	  "\"text\":\"hm\"}]}]}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":[{\"type\":\"thinking\",\"thinking\":["
+	  "{\"type\":\"text\",\"text\":\"m\"}]},{\"type\":\"text\",\"text\":\"y\"}]}}]}\n"
 	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"es\"}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"t1\",\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1e-7,\"a\":2}}},{\"id\":\"t2\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}" },
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"t1\",\"function\":{"
+	  "\"name\":\"f\",\"arguments\":{\"a\":1e-7,\"a\":2}}},{\"id\":\"t2\",\"function\":{"
+	  "\"name\":\"g\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}" },
 	{ "whole calls that all have index 0",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"tool_calls\":[{\"id\":\"x\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},{\"id\":\"y\",\"function\":{\"name\":\"f\",\"arguments\":\"[1]\"}}]},\"finish_reason\":\"stop\"}]}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"x\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"y\",\"function\":{\"name\":\"f\",\"arguments\":\"[1]\"}}]},\"finish_reason\":\"stop\"}]}" },
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"tool_calls\":[{"
+	  "\"id\":\"x\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},{\"id\":\"y\","
+	  "\"function\":{\"name\":\"f\",\"arguments\":\"[1]\"}}]},\"finish_reason\":\"stop\"}]}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{"
+	  "\"index\":0,\"id\":\"x\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"y\","
+	  "\"function\":{\"name\":\"f\",\"arguments\":\"[1]\"}}]},\"finish_reason\":\"stop\"}]}" },
 	{ "legacy function_call",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,\"function_call\":{\"name\":\"f\",\"arguments\":\"not json\"}},\"finish_reason\":\"function_call\"}]}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"not\"}}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"function_call\":{\"arguments\":\" json\"}},\"finish_reason\":\"function_call\"}]}" },
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	  "\"assistant\",\"content\":null,\"function_call\":{\"name\":\"f\",\"arguments\":\"not "
+	  "json\"}},\"finish_reason\":\"function_call\"}]}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"function_call\":{"
+	  "\"name\":\"f\",\"arguments\":\"not\"}}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"function_call\":{\"arguments\":\" "
+	  "json\"}},\"finish_reason\":\"function_call\"}]}" },
 	{ "refusal",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,\"refusal\":\"I will not\"},\"finish_reason\":\"stop\"}]}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"I will\"}}]}\n{\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\" not\"},\"finish_reason\":\"stop\"}]}" },
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	  "\"assistant\",\"content\":null,\"refusal\":\"I will "
+	  "not\"},\"finish_reason\":\"stop\"}]}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\"I "
+	  "will\"}}]}\n{\"choices\":[{\"index\":0,\"delta\":{\"refusal\":\" "
+	  "not\"},\"finish_reason\":\"stop\"}]}" },
 	{ "groq: usage beside, executed tools",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"ok\",\"reasoning\":\"r\",\"executed_tools\":[{\"index\":0,\"type\":\"search\",\"arguments\":\"{\\\"q\\\":1}\",\"output\":\"found\"}]},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"r\",\"executed_tools\":[{\"index\":0,\"type\":\"search\",\"arguments\":\"{\\\"q\\\":1}\"}]}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ok\",\"executed_tools\":[{\"index\":0,\"type\":\"search\",\"output\":\"found\"}]}}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":{\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}}\n[DONE]" },
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+	  "\"assistant\",\"content\":\"ok\",\"reasoning\":\"r\",\"executed_tools\":[{\"index\":0,"
+	  "\"type\":\"search\",\"arguments\":\"{\\\"q\\\":1}\",\"output\":\"found\"}]},\"finish_"
+	  "reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_"
+	  "tokens\":10}}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning\":\"r\","
+	  "\"executed_tools\":[{\"index\":0,\"type\":\"search\",\"arguments\":\"{\\\"q\\\":1}\"}]}}"
+	  "]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ok\",\"executed_tools\":[{\"index\":"
+	  "0,\"type\":\"search\",\"output\":\"found\"}]}}]}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":{"
+	  "\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}}\n[DONE]" },
 	{ "two choices, interleaved; usage on every chunk",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"aa\"},\"finish_reason\":\"stop\"},{\"index\":1,\"message\":{\"content\":\"bb\"},\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":4,\"total_tokens\":5}}",
-	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"}}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}\n"
-	  "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"length\"}]}\n"
-	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":4,\"total_tokens\":5}}\n[DONE]" },
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"content\":"
+	  "\"aa\"},\"finish_reason\":\"stop\"},{\"index\":1,\"message\":{\"content\":\"bb\"},"
+	  "\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":4,"
+	  "\"total_tokens\":5}}",
+	  "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"}}]"
+	  ",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":"
+	  "1,\"completion_tokens\":2,\"total_tokens\":3}}\n"
+	  "{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"length\"}]}"
+	  "\n"
+	  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}],"
+	  "\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":4,\"total_tokens\":5}}\n[DONE]" },
 };
 
 START_TEST(streamed_is_as_whole)
 {
-	struct fixture *w = read_whole(PATH, ASK, pairs[_i].whole), *s = read_events(PATH, ASK_STREAM, pairs[_i].events);
+	struct fixture *w = read_whole(PATH, ASK, pairs[_i].whole),
+		       *s = read_events(PATH, ASK_STREAM, pairs[_i].events);
 
 	assert_same_call(&s->call, &w->call);
 	ck_assert(s->call.answer.json.p && s->call.output.p);
@@ -130,8 +196,12 @@ START_TEST(contents_are_right)
 	struct fixture *f = read_events(PATH, ASK_STREAM, pairs[1].events);
 	assert_span(f->call.answer.requests[0].arguments, "{\"p\": 9223372036854775807}");
 	assert_span(f->call.answer.requests[1].arguments, "\"{}\"");
-	assert_span(f->call.output, "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_call\",\"id\":\"call_a\",\"name\":\"ls\",\"arguments\":"
-		"{\"p\": 9223372036854775807}},{\"type\":\"tool_call\",\"id\":\"call_b\",\"name\":\"patch\",\"arguments\":\"{}\"}],\"finish_reason\":\"tool_calls\"}");
+	assert_span(f->call.output,
+		    "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_call\",\"id\":\"call_"
+		    "a\",\"name\":\"ls\",\"arguments\":"
+		    "{\"p\": "
+		    "9223372036854775807}},{\"type\":\"tool_call\",\"id\":\"call_b\",\"name\":"
+		    "\"patch\",\"arguments\":\"{}\"}],\"finish_reason\":\"tool_calls\"}");
 	fixture_free(f);
 	f = read_events(PATH, ASK_STREAM, pairs[3].events);
 	assert_span(f->call.answer.requests[0].arguments, "{\"a\":1e-7,\"a\":2}");
@@ -165,11 +235,19 @@ END_TEST
 START_TEST(history_has_the_hash_of_the_answer)
 {
 	struct fixture *a = read_events(PATH, ASK_STREAM, pairs[1].events);
-	struct fixture *b = read_whole(PATH, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\",\"cache_control\":{\"type\":\"ephemeral\"}}]},"
-		"{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"ls\",\"arguments\":\"{\\\"p\\\":9223372036854775807}\"}},"
-		"{\"id\":\"call_b\",\"type\":\"custom\",\"custom\":{\"name\":\"patch\",\"input\":\"{}\"}}]},"
+	struct fixture *b = read_whole(
+		PATH,
+		"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+		"\"text\":\"hi\",\"cache_control\":{\"type\":\"ephemeral\"}}]},"
+		"{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"call_a\","
+		"\"type\":\"function\",\"function\":{\"name\":\"ls\",\"arguments\":\"{\\\"p\\\":"
+		"9223372036854775807}\"}},"
+		"{\"id\":\"call_b\",\"type\":\"custom\",\"custom\":{\"name\":\"patch\",\"input\":"
+		"\"{}\"}}]},"
 		"{\"role\":\"tool\",\"tool_call_id\":\"call_a\",\"content\":\"a\\u0000b\"},"
-		"{\"role\":\"tool\",\"tool_call_id\":\"call_b\",\"content\":[{\"type\":\"text\",\"text\":\"x\"},{\"type\":\"text\",\"text\":\"y\"}]}]}", "{}");
+		"{\"role\":\"tool\",\"tool_call_id\":\"call_b\",\"content\":[{\"type\":\"text\","
+		"\"text\":\"x\"},{\"type\":\"text\",\"text\":\"y\"}]}]}",
+		"{}");
 	struct message *m = b->call.messages;
 
 	ck_assert_uint_eq(b->call.n_messages, 4);
@@ -181,7 +259,8 @@ START_TEST(history_has_the_hash_of_the_answer)
 	assert_span(m[2].results[0].id, "call_a");
 	assert_span(m[2].results[0].result, "\"a\\u0000b\"");
 	assert_span(m[3].results[0].result, "\"x\\ny\"");
-	assert_span(m[2].json, "{\"role\":\"tool\",\"content\":[{\"type\":\"tool_result\",\"id\":\"call_a\",\"content\":\"a\\u0000b\"}]}");
+	assert_span(m[2].json, "{\"role\":\"tool\",\"content\":[{\"type\":\"tool_result\",\"id\":"
+			       "\"call_a\",\"content\":\"a\\u0000b\"}]}");
 	ck_assert(!b->call.answer.json.p && !b->call.output.p);
 	fixture_free(a);
 	fixture_free(b);
@@ -190,10 +269,16 @@ END_TEST
 
 START_TEST(images_and_unknown_parts_are_kept)
 {
-	struct fixture *f = read_whole(PATH, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"see\"},"
-		"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:x\"}},{\"type\":\"odd\",\"n\":1E400}]}]}", "{}");
-	assert_span(f->call.messages[0].parts, "[{\"type\":\"text\",\"text\":\"see\"},{\"type\":\"image\",\"image_url\":{\"url\":\"data:x\"}},"
-		"{\"type\":\"other\",\"value\":{\"type\":\"odd\",\"n\":1E400}}]");
+	struct fixture *f = read_whole(PATH,
+				       "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+				       "\"text\",\"text\":\"see\"},"
+				       "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:x\"}}"
+				       ",{\"type\":\"odd\",\"n\":1E400}]}]}",
+				       "{}");
+	assert_span(f->call.messages[0].parts,
+		    "[{\"type\":\"text\",\"text\":\"see\"},{\"type\":\"image\",\"image_url\":{"
+		    "\"url\":\"data:x\"}},"
+		    "{\"type\":\"other\",\"value\":{\"type\":\"odd\",\"n\":1E400}}]");
 	assert_span(f->call.messages[0].text, "see");
 	ck_assert(!f->call.model.p);
 	fixture_free(f);
@@ -204,7 +289,8 @@ START_TEST(errors_are_calls)
 {
 	struct fixture *f = fixture_new(PATH, ASK);
 	f->ex.status = 429;
-	f->ex.response.body = SPAN("{\"error\":{\"message\":\"slow down\",\"type\":\"rate_limit_exceeded\",\"code\":null}}");
+	f->ex.response.body = SPAN("{\"error\":{\"message\":\"slow "
+				   "down\",\"type\":\"rate_limit_exceeded\",\"code\":null}}");
 	fixture_read(f);
 	assert_span(f->call.error.type, "rate_limit_exceeded");
 	assert_span(f->call.error.message, "slow down");
@@ -219,8 +305,12 @@ START_TEST(errors_are_calls)
 	assert_span(f->call.error.type, "http_502");
 	fixture_free(f);
 
-	f = read_events(PATH, ASK_STREAM, "{\"id\":\"g\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"par\"}}]}\n"
-		"{\"id\":\"g\",\"error\":{\"code\":502,\"message\":\"upstream died\"},\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}");
+	f = read_events(
+		PATH, ASK_STREAM,
+		"{\"id\":\"g\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"par\"}}]}\n"
+		"{\"id\":\"g\",\"error\":{\"code\":502,\"message\":\"upstream "
+		"died\"},\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":"
+		"\"error\"}]}");
 	assert_span(f->call.error.message, "upstream died");
 	ck_assert_int_eq(f->call.error.status, 502);
 	assert_span(f->call.output, "\"par\"");
@@ -231,7 +321,8 @@ END_TEST
 START_TEST(cut_exchanges_give_what_is_known)
 {
 	struct fixture *f = fixture_new(PATH, ASK_STREAM);
-	fixture_events(f, "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}");
+	fixture_events(f, "{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{"
+			  "\"content\":\"half\"}}]}");
 	f->ex.cut = "connection closed";
 	f->ex.response.complete = false;
 	f->ex.response.ended_ns = 0;
@@ -244,12 +335,14 @@ START_TEST(cut_exchanges_give_what_is_known)
 	fixture_free(f);
 
 	/* server ended without an end */
-	f = read_events(PATH, ASK_STREAM, "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}");
+	f = read_events(PATH, ASK_STREAM,
+			"{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}");
 	ck_assert(f->call.incomplete);
 	fixture_free(f);
 
 	/* a request body longer than kept: whole messages and the text so far */
-	f = fixture_new(PATH, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"one\"},{\"role\":\"user\",\"content\":\"tw\\u00");
+	f = fixture_new(PATH, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+			      "\"one\"},{\"role\":\"user\",\"content\":\"tw\\u00");
 	f->ex.request.truncated = true;
 	f->ex.request.missing = 77;
 	f->ex.cut = "gap";
@@ -312,7 +405,10 @@ START_TEST(unseen_request_is_known_by_its_answer)
 {
 	struct fixture *f = fixture_new("", "");
 	f->ex.method = SPAN("");
-	fixture_events(f, "{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}");
+	fixture_events(
+		f,
+		"{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[{"
+		"\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}");
 	f->ex.cut = "joined late";
 	fixture_read(f);
 	ck_assert(f->known);
@@ -323,8 +419,12 @@ END_TEST
 
 START_TEST(lone_surrogates_and_bad_utf8_become_text)
 {
-	struct fixture *f = read_whole(PATH, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\\ud83dz\\\\ud83d\xff!\"}]}", "{}");
-	assert_span(f->call.messages[0].json, "{\"role\":\"user\",\"content\":\"a\\ufffdz\\\\ud83d\xef\xbf\xbd!\"}");
+	struct fixture *f = read_whole(
+		PATH,
+		"{\"messages\":[{\"role\":\"user\",\"content\":\"a\\ud83dz\\\\ud83d\xff!\"}]}",
+		"{}");
+	assert_span(f->call.messages[0].json,
+		    "{\"role\":\"user\",\"content\":\"a\\ufffdz\\\\ud83d\xef\xbf\xbd!\"}");
 	ck_assert(f->call.replaced_utf8);
 	fixture_free(f);
 }
@@ -337,8 +437,10 @@ START_TEST(path_and_body_choose_not_the_host)
 		bool known;
 		const char *provider, *model;
 	} rows[] = {
-		{ "/openai/deployments/my-gpt/chat/completions?api-version=1", "{\"messages\":[]}", "r.openai.azure.com", true, "azure", "my-gpt" },
-		{ "/api/v1/chat/completions", ASK, "openrouter.ai:443", true, "openrouter", "gpt-x" },
+		{ "/openai/deployments/my-gpt/chat/completions?api-version=1", "{\"messages\":[]}",
+		  "r.openai.azure.com", true, "azure", "my-gpt" },
+		{ "/api/v1/chat/completions", ASK, "openrouter.ai:443", true, "openrouter",
+		  "gpt-x" },
 		{ "/v1/agents/completions", ASK, "api.mistral.ai", true, "mistral", "gpt-x" },
 		{ "/v1/files", "{\"messages\":[]}", "api.openai.com", false, NULL, NULL },
 		{ "/", "", "api.openai.com", false, NULL, NULL },

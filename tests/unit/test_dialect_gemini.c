@@ -3,25 +3,41 @@
 
 #define PATH "/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
 #define ASK "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}]}"
-#define USAGE "\"usageMetadata\":{\"promptTokenCount\":7,\"candidatesTokenCount\":3,\"thoughtsTokenCount\":4,\"totalTokenCount\":14,\"cachedContentTokenCount\":2}"
+#define USAGE                                                                   \
+	"\"usageMetadata\":{\"promptTokenCount\":7,\"candidatesTokenCount\":3," \
+	"\"thoughtsTokenCount\":4,\"totalTokenCount\":14,\"cachedContentTokenCount\":2}"
 
 static const struct {
 	const char *whole, *events;
 } pairs[] = {
-	{ "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"think\",\"thought\":true},{\"text\":\"hello\"},{\"functionCall\":{\"name\":\"ls\",\"args\":{\"n\":1e-7}}}]},\"finishReason\":\"STOP\",\"index\":0}]," USAGE ",\"modelVersion\":\"gemini-x-1\",\"responseId\":\"r1\"}",
-	  "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"thi\",\"thought\":true}]}}],\"modelVersion\":\"gemini-x-1\",\"responseId\":\"r1\",\"usageMetadata\":{\"promptTokenCount\":7}}\n"
-	  "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"nk\",\"thought\":true},{\"text\":\"hel\"}]}}]}\n"
+	{ "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"think\","
+	  "\"thought\":true},{\"text\":\"hello\"},{\"functionCall\":{\"name\":\"ls\",\"args\":{"
+	  "\"n\":1e-7}}}]},\"finishReason\":\"STOP\",\"index\":0}]," USAGE
+	  ",\"modelVersion\":\"gemini-x-1\",\"responseId\":\"r1\"}",
+	  "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"thi\",\"thought\":true}]}}],"
+	  "\"modelVersion\":\"gemini-x-1\",\"responseId\":\"r1\",\"usageMetadata\":{"
+	  "\"promptTokenCount\":7}}\n"
+	  "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"nk\",\"thought\":true},{\"text\":"
+	  "\"hel\"}]}}]}\n"
 	  "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"lo\"}]}}]}\n"
-	  "{\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"ls\",\"args\":{\"n\":1e-7}}},{\"text\":\"\",\"thoughtSignature\":\"x\"}]},\"finishReason\":\"STOP\"}]," USAGE "}" },
-	{ "{\"candidates\":[{\"content\":{\"parts\":[{\"executableCode\":{\"language\":\"PYTHON\",\"code\":\"1+1\"}},{\"codeExecutionResult\":{\"outcome\":\"OUTCOME_OK\",\"output\":\"2\"}},{\"text\":\"2\"}]},\"finishReason\":\"STOP\"}]}",
-	  "{\"candidates\":[{\"content\":{\"parts\":[{\"executableCode\":{\"language\":\"PYTHON\",\"code\":\"1+1\"}}]}}]}\n"
-	  "{\"candidates\":[{\"content\":{\"parts\":[{\"codeExecutionResult\":{\"outcome\":\"OUTCOME_OK\",\"output\":\"2\"}},{\"text\":\"2\"}]},\"finishReason\":\"STOP\"}]}" },
+	  "{\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"ls\",\"args\":{"
+	  "\"n\":1e-7}}},{\"text\":\"\",\"thoughtSignature\":\"x\"}]},\"finishReason\":\"STOP\"}]"
+	  "," USAGE "}" },
+	{ "{\"candidates\":[{\"content\":{\"parts\":[{\"executableCode\":{\"language\":\"PYTHON\","
+	  "\"code\":\"1+1\"}},{\"codeExecutionResult\":{\"outcome\":\"OUTCOME_OK\",\"output\":"
+	  "\"2\"}},{\"text\":\"2\"}]},\"finishReason\":\"STOP\"}]}",
+	  "{\"candidates\":[{\"content\":{\"parts\":[{\"executableCode\":{\"language\":\"PYTHON\","
+	  "\"code\":\"1+1\"}}]}}]}\n"
+	  "{\"candidates\":[{\"content\":{\"parts\":[{\"codeExecutionResult\":{\"outcome\":"
+	  "\"OUTCOME_OK\",\"output\":\"2\"}},{\"text\":\"2\"}]},\"finishReason\":\"STOP\"}]}" },
 };
 
 START_TEST(streamed_is_as_whole)
 {
 	char wrapped[4096], array[4096];
-	struct fixture *w = read_whole("/v1beta/models/gemini-x:generateContent", ASK, pairs[_i].whole), *s = read_events(PATH, ASK, pairs[_i].events);
+	struct fixture *w = read_whole("/v1beta/models/gemini-x:generateContent", ASK,
+				       pairs[_i].whole),
+		       *s = read_events(PATH, ASK, pairs[_i].events);
 
 	ck_assert_str_eq(w->call.dialect, "gemini");
 	assert_same_call(&s->call, &w->call);
@@ -34,7 +50,11 @@ START_TEST(streamed_is_as_whole)
 	assert_same_call(&s->call, &w->call);
 	fixture_free(s);
 	snprintf(wrapped, sizeof(wrapped), "{\"response\":%s}", pairs[_i].whole);
-	s = read_events("/v1internal:streamGenerateContent?alt=sse", "{\"model\":\"gemini-x\",\"user_prompt_id\":\"p\",\"request\":{\"session_id\":\"sess\",\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}]}}", wrapped);
+	s = read_events(
+		"/v1internal:streamGenerateContent?alt=sse",
+		"{\"model\":\"gemini-x\",\"user_prompt_id\":\"p\",\"request\":{\"session_id\":"
+		"\"sess\",\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}]}}",
+		wrapped);
 	assert_same_call(&s->call, &w->call);
 	assert_span(s->call.session_id, "sess");
 	assert_span(s->call.messages[0].text, "hi");
@@ -64,7 +84,8 @@ START_TEST(reads_answer_and_usage)
 	f = read_events(PATH, ASK, pairs[1].events);
 	ck_assert_uint_eq(f->call.answer.n_requests, 1);
 	ck_assert(f->call.answer.requests[0].server_side && !f->call.answer.requests[0].failed);
-	assert_span(f->call.answer.requests[0].result, "{\"outcome\":\"OUTCOME_OK\",\"output\":\"2\"}");
+	assert_span(f->call.answer.requests[0].result,
+		    "{\"outcome\":\"OUTCOME_OK\",\"output\":\"2\"}");
 	fixture_free(f);
 }
 END_TEST
@@ -72,9 +93,16 @@ END_TEST
 START_TEST(reads_history)
 {
 	struct fixture *a = read_events(PATH, ASK, pairs[0].events);
-	struct fixture *f = read_whole(PATH, "{\"systemInstruction\":{\"parts\":[{\"text\":\"be brief\"}]},\"tools\":[{\"functionDeclarations\":[{\"name\":\"ls\"}]},{\"googleSearch\":{}}],\"contents\":["
-		"{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]},{\"role\":\"model\",\"parts\":[{\"text\":\"hello\"},{\"functionCall\":{\"name\":\"ls\",\"args\":{\"n\": 1e-7}}}]},"
-		"{\"role\":\"user\",\"parts\":[{\"functionResponse\":{\"name\":\"ls\",\"response\":{\"error\":\"no\"}}}]}]}", "{\"candidates\":[]}");
+	struct fixture *f = read_whole(
+		PATH,
+		"{\"systemInstruction\":{\"parts\":[{\"text\":\"be "
+		"brief\"}]},\"tools\":[{\"functionDeclarations\":[{\"name\":\"ls\"}]},{"
+		"\"googleSearch\":{}}],\"contents\":["
+		"{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]},{\"role\":\"model\",\"parts\":[{"
+		"\"text\":\"hello\"},{\"functionCall\":{\"name\":\"ls\",\"args\":{\"n\": 1e-7}}}]},"
+		"{\"role\":\"user\",\"parts\":[{\"functionResponse\":{\"name\":\"ls\",\"response\":"
+		"{\"error\":\"no\"}}}]}]}",
+		"{\"candidates\":[]}");
 	struct message *m = f->call.messages;
 
 	ck_assert_uint_eq(f->call.n_messages, 4);
@@ -91,13 +119,15 @@ END_TEST
 
 START_TEST(blocks_errors_counts_embeddings)
 {
-	struct fixture *f = read_whole(PATH, ASK, "{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}");
+	struct fixture *f =
+		read_whole(PATH, ASK, "{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}");
 	ck_assert(f->call.refusal && !f->call.incomplete);
 	assert_span(f->call.finish_reason, "SAFETY");
 	fixture_free(f);
 	f = fixture_new(PATH, ASK);
 	f->ex.status = 429;
-	f->ex.response.body = SPAN("[{\"error\":{\"code\":429,\"message\":\"quota\",\"status\":\"RESOURCE_EXHAUSTED\"}}]");
+	f->ex.response.body = SPAN("[{\"error\":{\"code\":429,\"message\":\"quota\",\"status\":"
+				   "\"RESOURCE_EXHAUSTED\"}}]");
 	fixture_read(f);
 	assert_span(f->call.error.type, "RESOURCE_EXHAUSTED");
 	assert_span(f->call.error.message, "quota");
@@ -106,12 +136,16 @@ START_TEST(blocks_errors_counts_embeddings)
 	ck_assert_int_eq(f->call.kind, CALL_COUNT);
 	ck_assert_int_eq(f->call.tokens_in, 31);
 	fixture_free(f);
-	f = read_whole("/v1beta/models/e:batchEmbedContents", "{\"requests\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}},{\"content\":{\"parts\":[{\"text\":\"b\"}]}}]}", "{\"embeddings\":[{\"values\":[1,2,3]},{\"values\":[1,2,3]}]}");
+	f = read_whole("/v1beta/models/e:batchEmbedContents",
+		       "{\"requests\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}},{\"content\":{"
+		       "\"parts\":[{\"text\":\"b\"}]}}]}",
+		       "{\"embeddings\":[{\"values\":[1,2,3]},{\"values\":[1,2,3]}]}");
 	ck_assert_int_eq(f->call.kind, CALL_EMBEDDING);
 	assert_span(f->call.output, "{\"embeddings\":2,\"dimensions\":3}");
 	assert_span(f->call.messages[1].text, "b");
 	fixture_free(f);
-	f = read_events(PATH, ASK, "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hal\"}]}}]}");
+	f = read_events(PATH, ASK,
+			"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hal\"}]}}]}");
 	ck_assert(f->call.incomplete);
 	fixture_free(f);
 }

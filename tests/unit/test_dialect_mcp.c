@@ -3,13 +3,20 @@
 
 #include "dialect/mcp.h"
 
-#define CALL "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/call\",\"params\":{\"name\":\"add\",\"arguments\":{\"a\": 9223372036854775807},\"_meta\":{\"traceparent\":\"00-1\"}}}"
-#define ANSWER "{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"sum\"}],\"structuredContent\":{\"n\":1},\"isError\":false}}"
+#define CALL                                                         \
+	"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/"          \
+	"call\",\"params\":{\"name\":\"add\",\"arguments\":{\"a\": " \
+	"9223372036854775807},\"_meta\":{\"traceparent\":\"00-1\"}}}"
+#define ANSWER                                                                                \
+	"{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{\"content\":[{\"type\":\"text\",\"text\":" \
+	"\"sum\"}],\"structuredContent\":{\"n\":1},\"isError\":false}}"
 
 START_TEST(a_tool_over_http)
 {
 	struct fixture *w = read_whole("/mcp", CALL, ANSWER);
-	struct fixture *s = read_events("/mcp", CALL, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{}}\n" ANSWER);
+	struct fixture *s = read_events("/mcp", CALL,
+					"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+					"progress\",\"params\":{}}\n" ANSWER);
 	struct call *const calls[] = { &w->call, &s->call };
 
 	for (int i = 0; i < 2; i++) {
@@ -30,10 +37,14 @@ END_TEST
 
 START_TEST(failures_and_others_over_http)
 {
-	struct fixture *f = read_whole("/mcp", CALL, "{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"bad\"}],\"isError\":true}}");
+	struct fixture *f = read_whole("/mcp", CALL,
+				       "{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{\"content\":[{"
+				       "\"type\":\"text\",\"text\":\"bad\"}],\"isError\":true}}");
 	ck_assert(f->call.tool.failed && !f->call.error.type.p);
 	fixture_free(f);
-	f = read_whole("/mcp", CALL, "{\"jsonrpc\":\"2.0\",\"id\":3,\"error\":{\"code\":-32602,\"message\":\"no such tool\"}}");
+	f = read_whole("/mcp", CALL,
+		       "{\"jsonrpc\":\"2.0\",\"id\":3,\"error\":{\"code\":-32602,\"message\":\"no "
+		       "such tool\"}}");
 	assert_span(f->call.error.type, "-32602");
 	assert_span(f->call.error.message, "no such tool");
 	fixture_free(f);
@@ -42,13 +53,19 @@ START_TEST(failures_and_others_over_http)
 	fixture_read(f);
 	ck_assert(f->known && f->call.incomplete && !f->call.tool.result.p);
 	fixture_free(f);
-	f = read_whole("/x", "{\"jsonrpc\":\"2.0\",\"id\":\"r\",\"method\":\"resources/read\",\"params\":{\"uri\":\"file:///a\"}}",
-		"{\"jsonrpc\":\"2.0\",\"id\":\"r\",\"result\":{\"contents\":[{\"uri\":\"file:///a\",\"mimeType\":\"text/plain\",\"text\":\"A\"}]}}");
+	f = read_whole("/x",
+		       "{\"jsonrpc\":\"2.0\",\"id\":\"r\",\"method\":\"resources/"
+		       "read\",\"params\":{\"uri\":\"file:///a\"}}",
+		       "{\"jsonrpc\":\"2.0\",\"id\":\"r\",\"result\":{\"contents\":[{\"uri\":"
+		       "\"file:///a\",\"mimeType\":\"text/plain\",\"text\":\"A\"}]}}");
 	ck_assert_int_eq(f->call.kind, CALL_RETRIEVAL);
 	assert_span(f->call.query, "\"file:///a\"");
-	assert_span(f->call.results, "[{\"content\":\"A\",\"metadata\":{\"id\":\"file:///a\",\"mime_type\":\"text/plain\"}}]");
+	assert_span(f->call.results, "[{\"content\":\"A\",\"metadata\":{\"id\":\"file:///"
+				     "a\",\"mime_type\":\"text/plain\"}}]");
 	fixture_free(f);
-	f = read_whole("/x", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"add\"}]}}");
+	f = read_whole(
+		"/x", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"add\"}]}}");
 	ck_assert_int_eq(f->call.kind, CALL_COUNT);
 	assert_span(f->call.tools_offered[0], "add");
 	fixture_free(f);
@@ -66,22 +83,29 @@ struct seen {
 
 static void on_call(void *ctx, const struct exchange *ex, const struct call *c)
 {
-	static const char *const kinds[] = { "llm", "emb", "tool", "ret", "mr", "mw", "int", "count" };
+	static const char *const kinds[] = {
+		"llm", "emb", "tool", "ret", "mr", "mw", "int", "count"
+	};
 	struct seen *s = ctx;
 	struct span what = c->kind == CALL_TOOL ? c->tool.name : c->query;
-	struct span got = c->kind == CALL_TOOL ? c->tool.result : c->kind == CALL_LLM ? c->output : c->results;
+	struct span got = c->kind == CALL_TOOL	? c->tool.result
+			  : c->kind == CALL_LLM ? c->output
+						: c->results;
 	size_t len = strlen(s->log);
 
 	assert_sound(c);
-	snprintf(s->log + len, sizeof(s->log) - len, "%s %s %.*s=%.*s %llu-%llu%s%s;", ex->client ? "out" : "in", kinds[c->kind],
-		 SPAN_FMT(what), SPAN_FMT(got), (unsigned long long)c->began_ns, (unsigned long long)c->ended_ns,
+	snprintf(s->log + len, sizeof(s->log) - len, "%s %s %.*s=%.*s %llu-%llu%s%s;",
+		 ex->client ? "out" : "in", kinds[c->kind], SPAN_FMT(what), SPAN_FMT(got),
+		 (unsigned long long)c->began_ns, (unsigned long long)c->ended_ns,
 		 c->incomplete ? " " : "", c->incomplete ? c->reason : "");
 	s->n++;
 }
 
 static bool feed(struct mcp_session *s, enum dir dir, uint64_t ts, const char *text)
 {
-	struct frame f = { .kind = FRAME_JSON_LINE, .dir = dir, .ts_ns = ts, .data = span_of(text) };
+	struct frame f = {
+		.kind = FRAME_JSON_LINE, .dir = dir, .ts_ns = ts, .data = span_of(text)
+	};
 
 	return mcp_feed(s, &f);
 }
@@ -92,26 +116,51 @@ START_TEST(pairs_on_a_pipe)
 	struct seen seen = { 0 };
 	struct mcp_session *s = mcp_new(&conn, on_call, &seen);
 
-	ck_assert(feed(s, DIR_OUT, 10, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"a\"}}"));
-	ck_assert(feed(s, DIR_OUT, 11, "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"tools/call\",\"params\":{\"name\":\"b\"}}"));
+	ck_assert(feed(s, DIR_OUT, 10,
+		       "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/"
+		       "call\",\"params\":{\"name\":\"a\"}}"));
+	ck_assert(feed(s, DIR_OUT, 11,
+		       "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"tools/"
+		       "call\",\"params\":{\"name\":\"b\"}}"));
 	/* the server asks with the same id while the tool runs */
-	ck_assert(feed(s, DIR_IN, 12, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"elicitation/create\",\"params\":{\"message\":\"sure?\"}}"));
-	ck_assert(feed(s, DIR_OUT, 15, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"action\":\"accept\"}}"));
-	ck_assert(feed(s, DIR_IN, 20, "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"B\"}]}}"));
-	ck_assert(feed(s, DIR_IN, 21, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"A\"}]}}"));
-	ck_assert(feed(s, DIR_IN, 22, "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}")); /* to nobody's question */
+	ck_assert(feed(s, DIR_IN, 12,
+		       "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"elicitation/"
+		       "create\",\"params\":{\"message\":\"sure?\"}}"));
+	ck_assert(feed(s, DIR_OUT, 15,
+		       "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"action\":\"accept\"}}"));
+	ck_assert(feed(s, DIR_IN, 20,
+		       "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"content\":[{\"type\":"
+		       "\"text\",\"text\":\"B\"}]}}"));
+	ck_assert(feed(s, DIR_IN, 21,
+		       "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[{\"type\":\"text\","
+		       "\"text\":\"A\"}]}}"));
+	ck_assert(feed(s, DIR_IN, 22,
+		       "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}")); /* to nobody's question */
 	ck_assert(!feed(s, DIR_IN, 23, "{\"log\":\"line\"}"));
 	ck_assert(!feed(s, DIR_IN, 23, "plain text"));
-	ck_assert(feed(s, DIR_IN, 30, "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"sampling/createMessage\",\"params\":{\"messages\":[{\"role\":\"user\",\"content\":{\"type\":\"text\",\"text\":\"q\"}}]}}"));
-	ck_assert(feed(s, DIR_OUT, 31, "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"role\":\"assistant\",\"content\":{\"type\":\"text\",\"text\":\"r\"},\"model\":\"m\",\"stopReason\":\"endTurn\"}}"));
-	ck_assert(feed(s, DIR_OUT, 40, "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/call\",\"params\":{\"name\":\"c\"}}"));
-	ck_assert(feed(s, DIR_OUT, 41, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":3}}"));
-	ck_assert(feed(s, DIR_OUT, 42, "{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"tools/call\",\"params\":{\"name\":\"d\"}}"));
+	ck_assert(feed(s, DIR_IN, 30,
+		       "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"sampling/"
+		       "createMessage\",\"params\":{\"messages\":[{\"role\":\"user\",\"content\":{"
+		       "\"type\":\"text\",\"text\":\"q\"}}]}}"));
+	ck_assert(feed(
+		s, DIR_OUT, 31,
+		"{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"role\":\"assistant\",\"content\":{"
+		"\"type\":\"text\",\"text\":\"r\"},\"model\":\"m\",\"stopReason\":\"endTurn\"}}"));
+	ck_assert(feed(s, DIR_OUT, 40,
+		       "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/"
+		       "call\",\"params\":{\"name\":\"c\"}}"));
+	ck_assert(feed(s, DIR_OUT, 41,
+		       "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+		       "cancelled\",\"params\":{\"requestId\":3}}"));
+	ck_assert(feed(s, DIR_OUT, 42,
+		       "{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"tools/"
+		       "call\",\"params\":{\"name\":\"d\"}}"));
 	ck_assert_uint_gt(mcp_held(s), 0);
 	mcp_finish(s, 50, "process ended");
 	ck_assert_uint_eq(mcp_held(s), 0);
-	ck_assert_str_eq(seen.log, "in int \"sure?\"={\"action\":\"accept\"} 12-15;out tool b=\"B\" 11-20;out tool a=\"A\" 10-21;in llm =\"r\" 30-31;"
-		"out tool c= 40-41 cancelled;out tool d= 42-50 process ended;");
+	ck_assert_str_eq(seen.log, "in int \"sure?\"={\"action\":\"accept\"} 12-15;out tool "
+				   "b=\"B\" 11-20;out tool a=\"A\" 10-21;in llm =\"r\" 30-31;"
+				   "out tool c= 40-41 cancelled;out tool d= 42-50 process ended;");
 	mcp_free(s);
 }
 END_TEST
@@ -124,7 +173,10 @@ START_TEST(waiting_requests_have_a_maximum)
 	char text[128];
 
 	for (int i = 0; i < 1030; i++) {
-		snprintf(text, sizeof(text), "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"tools/call\",\"params\":{\"name\":\"a\"}}", i);
+		snprintf(text, sizeof(text),
+			 "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"tools/"
+			 "call\",\"params\":{\"name\":\"a\"}}",
+			 i);
 		feed(s, DIR_OUT, 1, text);
 	}
 	ck_assert_int_eq(seen.n, 6);

@@ -1,17 +1,32 @@
 /* ollama's own API: JSON lines, tools, thinking, generate, embed, errors inside a stream. */
 #include "test_dialect.h"
 
-#define ASK "{\"model\":\"qwen\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"images\":[\"aGk=\"]}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"ls\"}}]}"
-#define ASK_WHOLE "{\"model\":\"qwen\",\"stream\":false,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
-#define DONE "\"done\":true,\"done_reason\":\"stop\",\"total_duration\":5000000000,\"prompt_eval_count\":11,\"eval_count\":4}"
+#define ASK                                                                                    \
+	"{\"model\":\"qwen\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\",\"images\":[" \
+	"\"aGk=\"]}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"ls\"}}]}"
+#define ASK_WHOLE                                                                            \
+	"{\"model\":\"qwen\",\"stream\":false,\"messages\":[{\"role\":\"user\",\"content\":" \
+	"\"hi\"}]}"
+#define DONE                                                                                  \
+	"\"done\":true,\"done_reason\":\"stop\",\"total_duration\":5000000000,\"prompt_eval_" \
+	"count\":11,\"eval_count\":4}"
 
 START_TEST(streamed_is_as_whole)
 {
-	struct fixture *w = read_whole("/api/chat", ASK_WHOLE, "{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"thinking\":\"hm\",\"content\":\"hello\",\"tool_calls\":[{\"function\":{\"name\":\"ls\",\"arguments\":{\"n\":9223372036854775807}}}]}," DONE);
-	struct fixture *s = read_events("/api/chat", ASK,
-		"{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"content\":\"\",\"thinking\":\"hm\"},\"done\":false}\n"
-		"{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"content\":\"hel\"},\"done\":false}\n"
-		"{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"content\":\"lo\",\"tool_calls\":[{\"function\":{\"name\":\"ls\",\"arguments\":{\"n\":9223372036854775807}}}]},\"done\":false}\n"
+	struct fixture *w =
+		read_whole("/api/chat", ASK_WHOLE,
+			   "{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"thinking\":"
+			   "\"hm\",\"content\":\"hello\",\"tool_calls\":[{\"function\":{\"name\":"
+			   "\"ls\",\"arguments\":{\"n\":9223372036854775807}}}]}," DONE);
+	struct fixture *s = read_events(
+		"/api/chat", ASK,
+		"{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"content\":\"\","
+		"\"thinking\":\"hm\"},\"done\":false}\n"
+		"{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"content\":\"hel\"},"
+		"\"done\":false}\n"
+		"{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"content\":\"lo\",\"tool_"
+		"calls\":[{\"function\":{\"name\":\"ls\",\"arguments\":{\"n\":9223372036854775807}}"
+		"}]},\"done\":false}\n"
 		"{\"model\":\"qwen\",\"message\":{\"role\":\"assistant\",\"content\":\"\"}," DONE);
 
 	ck_assert_str_eq(s->call.dialect, "ollama");
@@ -33,17 +48,24 @@ END_TEST
 
 START_TEST(generate_embed_and_errors)
 {
-	struct fixture *f = read_events("/api/generate", "{\"model\":\"q\",\"system\":\"brief\",\"prompt\":\"say\"}", "{\"model\":\"q\",\"response\":\"he\",\"done\":false}\n{\"model\":\"q\",\"response\":\"y\"," DONE);
+	struct fixture *f = read_events("/api/generate",
+					"{\"model\":\"q\",\"system\":\"brief\",\"prompt\":\"say\"}",
+					"{\"model\":\"q\",\"response\":\"he\",\"done\":false}\n{"
+					"\"model\":\"q\",\"response\":\"y\"," DONE);
 	assert_span(f->call.output, "\"hey\"");
 	assert_span(f->call.messages[0].text, "brief");
 	assert_span(f->call.messages[1].text, "say");
 	fixture_free(f);
-	f = read_whole("/api/embed", "{\"model\":\"e\",\"input\":[\"a\",\"b\"]}", "{\"model\":\"e\",\"embeddings\":[[0.1,0.2,0.3],[0.1,0.2,0.3]],\"prompt_eval_count\":2}");
+	f = read_whole("/api/embed", "{\"model\":\"e\",\"input\":[\"a\",\"b\"]}",
+		       "{\"model\":\"e\",\"embeddings\":[[0.1,0.2,0.3],[0.1,0.2,0.3]],\"prompt_"
+		       "eval_count\":2}");
 	ck_assert_int_eq(f->call.kind, CALL_EMBEDDING);
 	assert_span(f->call.output, "{\"embeddings\":2,\"dimensions\":3}");
 	ck_assert_int_eq(f->call.tokens_in, 2);
 	fixture_free(f);
-	f = read_events("/api/chat", ASK, "{\"model\":\"q\",\"message\":{\"content\":\"a\"},\"done\":false}\n{\"error\":\"out of memory\"}");
+	f = read_events("/api/chat", ASK,
+			"{\"model\":\"q\",\"message\":{\"content\":\"a\"},\"done\":false}\n{"
+			"\"error\":\"out of memory\"}");
 	assert_span(f->call.error.message, "out of memory");
 	assert_span(f->call.output, "\"a\"");
 	fixture_free(f);

@@ -5,10 +5,16 @@ START_TEST(embeddings_are_counted)
 {
 	/* eight bytes = two float32 */
 	static const char *const answers[] = {
-		"{\"model\":\"e\",\"data\":[{\"index\":0,\"embedding\":[0.1,0.2]},{\"index\":1,\"embedding\":[0.1,0.2]}],\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}",
-		"{\"model\":\"e\",\"data\":[{\"index\":0,\"embedding\":\"AACAPwAAAEA=\"},{\"index\":1,\"embedding\":\"AACAPwAAAEA=\"}],\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}",
+		"{\"model\":\"e\",\"data\":[{\"index\":0,\"embedding\":[0.1,0.2]},{\"index\":1,"
+		"\"embedding\":[0.1,0.2]}],\"usage\":{\"prompt_tokens\":4,\"total_tokens\":4}}",
+		"{\"model\":\"e\",\"data\":[{\"index\":0,\"embedding\":\"AACAPwAAAEA=\"},{"
+		"\"index\":1,\"embedding\":\"AACAPwAAAEA=\"}],\"usage\":{\"prompt_tokens\":4,"
+		"\"total_tokens\":4}}",
 	};
-	struct fixture *f = read_whole("/v1/embeddings", "{\"model\":\"e\",\"input\":[\"one\",\"two\"],\"encoding_format\":\"float\"}", answers[_i]);
+	struct fixture *f = read_whole(
+		"/v1/embeddings",
+		"{\"model\":\"e\",\"input\":[\"one\",\"two\"],\"encoding_format\":\"float\"}",
+		answers[_i]);
 
 	ck_assert_str_eq(f->call.dialect, "openai.embeddings");
 	ck_assert_int_eq(f->call.kind, CALL_EMBEDDING);
@@ -23,11 +29,13 @@ END_TEST
 
 START_TEST(base64_dimensions)
 {
-	struct fixture *f = read_whole("/v1/embeddings", "{\"model\":\"e\",\"input\":[1,2,3]}", "{\"data\":[{\"embedding\":\"AACAPwAAAEAAAEBA\"}]}");
+	struct fixture *f = read_whole("/v1/embeddings", "{\"model\":\"e\",\"input\":[1,2,3]}",
+				       "{\"data\":[{\"embedding\":\"AACAPwAAAEAAAEBA\"}]}");
 	assert_span(f->call.output, "{\"embeddings\":1,\"dimensions\":3}");
 	ck_assert_uint_eq(f->call.n_messages, 1);
 	fixture_free(f);
-	f = read_whole("/v1/embeddings", "{\"model\":\"e\",\"input\":\"x\"}", "{\"data\":[{\"embedding\":\"AACAPw==\"}]}");
+	f = read_whole("/v1/embeddings", "{\"model\":\"e\",\"input\":\"x\"}",
+		       "{\"data\":[{\"embedding\":\"AACAPw==\"}]}");
 	assert_span(f->call.output, "{\"embeddings\":1,\"dimensions\":1}");
 	fixture_free(f);
 }
@@ -35,10 +43,17 @@ END_TEST
 
 START_TEST(completions_whole_and_streamed)
 {
-	struct fixture *w = read_whole("/v1/completions", "{\"model\":\"m\",\"prompt\":\"say\"}",
-		"{\"id\":\"cmpl-1\",\"model\":\"m\",\"choices\":[{\"text\":\"hello\",\"index\":0,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}");
-	struct fixture *s = read_events("/v1/completions", "{\"model\":\"m\",\"prompt\":\"say\",\"stream\":true}",
-		"{\"id\":\"cmpl-1\",\"model\":\"m\",\"choices\":[{\"text\":\"hel\",\"index\":0,\"finish_reason\":null}]}\n{\"id\":\"cmpl-1\",\"choices\":[{\"text\":\"lo\",\"index\":0,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}\n[DONE]");
+	struct fixture *w =
+		read_whole("/v1/completions", "{\"model\":\"m\",\"prompt\":\"say\"}",
+			   "{\"id\":\"cmpl-1\",\"model\":\"m\",\"choices\":[{\"text\":\"hello\","
+			   "\"index\":0,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":"
+			   "1,\"completion_tokens\":2,\"total_tokens\":3}}");
+	struct fixture *s = read_events(
+		"/v1/completions", "{\"model\":\"m\",\"prompt\":\"say\",\"stream\":true}",
+		"{\"id\":\"cmpl-1\",\"model\":\"m\",\"choices\":[{\"text\":\"hel\",\"index\":0,"
+		"\"finish_reason\":null}]}\n{\"id\":\"cmpl-1\",\"choices\":[{\"text\":\"lo\","
+		"\"index\":0,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,"
+		"\"completion_tokens\":2,\"total_tokens\":3}}\n[DONE]");
 
 	ck_assert_str_eq(w->call.dialect, "openai.completions");
 	assert_same_call(&s->call, &w->call);

@@ -4,33 +4,60 @@
 #define PATH "/v1/responses"
 #define ASK "{\"model\":\"gpt-r\",\"stream\":true,\"input\":\"hi\"}"
 
-#define OUTPUT "[{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[{\"type\":\"summary_text\",\"text\":\"think\"}],\"encrypted_content\":\"zz\"}," \
-	"{\"type\":\"message\",\"id\":\"m_1\",\"role\":\"assistant\",\"status\":\"completed\",\"content\":[{\"type\":\"output_text\",\"text\":\"hello\",\"annotations\":[]}]}," \
-	"{\"type\":\"function_call\",\"id\":\"fc_1\",\"call_id\":\"call_1\",\"name\":\"ls\",\"arguments\":\"{\\\"n\\\":1e-7}\",\"status\":\"completed\"}," \
-	"{\"type\":\"custom_tool_call\",\"id\":\"ct_1\",\"call_id\":\"call_2\",\"name\":\"apply_patch\",\"input\":\"*** Begin\"}]"
-#define WHOLE "{\"id\":\"resp_1\",\"object\":\"response\",\"model\":\"gpt-r-1\",\"status\":\"completed\",\"error\":null,\"incomplete_details\":null,\"output\":" OUTPUT \
-	",\"usage\":{\"input_tokens\":20,\"input_tokens_details\":{\"cached_tokens\":16},\"output_tokens\":9,\"output_tokens_details\":{\"reasoning_tokens\":4},\"total_tokens\":29}}"
-#define CREATED "{\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"gpt-r-1\",\"status\":\"in_progress\",\"output\":[]}}\n"
-#define DELTAS \
-	"{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[]}}\n" \
-	"{\"type\":\"response.reasoning_summary_text.delta\",\"output_index\":0,\"summary_index\":0,\"delta\":\"thi\"}\n" \
-	"{\"type\":\"response.reasoning_summary_text.delta\",\"output_index\":0,\"summary_index\":0,\"delta\":\"nk\"}\n" \
-	"{\"type\":\"response.output_item.added\",\"output_index\":1,\"item\":{\"type\":\"message\",\"id\":\"m_1\",\"role\":\"assistant\",\"content\":[]}}\n" \
-	"{\"type\":\"response.output_text.delta\",\"output_index\":1,\"content_index\":0,\"delta\":\"hel\"}\n" \
-	"{\"type\":\"response.output_text.delta\",\"output_index\":1,\"content_index\":0,\"delta\":\"lo\"}\n" \
-	"{\"type\":\"response.output_text.done\",\"output_index\":1,\"content_index\":0,\"text\":\"hello\"}\n" \
-	"{\"type\":\"response.output_item.added\",\"output_index\":3,\"item\":{\"type\":\"custom_tool_call\",\"call_id\":\"call_2\",\"name\":\"apply_patch\",\"input\":\"\"}}\n" \
-	"{\"type\":\"response.output_item.added\",\"output_index\":2,\"item\":{\"type\":\"function_call\",\"call_id\":\"call_1\",\"name\":\"ls\",\"arguments\":\"\"}}\n" \
-	"{\"type\":\"response.custom_tool_call_input.delta\",\"output_index\":3,\"delta\":\"*** \"}\n" \
-	"{\"type\":\"response.function_call_arguments.delta\",\"output_index\":2,\"delta\":\"{\\\"n\\\":1\"}\n" \
-	"{\"type\":\"response.function_call_arguments.delta\",\"output_index\":2,\"delta\":\"e-7}\"}\n" \
-	"{\"type\":\"response.custom_tool_call_input.delta\",\"output_index\":3,\"delta\":\"Begin\"}\n"
+#define OUTPUT                                                                                    \
+	"[{\"type\":\"reasoning\",\"id\":\"rs_1\",\"summary\":[{\"type\":\"summary_text\","       \
+	"\"text\":\"think\"}],\"encrypted_content\":\"zz\"},"                                     \
+	"{\"type\":\"message\",\"id\":\"m_1\",\"role\":\"assistant\",\"status\":\"completed\","   \
+	"\"content\":[{\"type\":\"output_text\",\"text\":\"hello\",\"annotations\":[]}]},"        \
+	"{\"type\":\"function_call\",\"id\":\"fc_1\",\"call_id\":\"call_1\",\"name\":\"ls\","     \
+	"\"arguments\":\"{\\\"n\\\":1e-7}\",\"status\":\"completed\"},"                           \
+	"{\"type\":\"custom_tool_call\",\"id\":\"ct_1\",\"call_id\":\"call_2\",\"name\":\"apply_" \
+	"patch\",\"input\":\"*** Begin\"}]"
+#define WHOLE                                                                                      \
+	"{\"id\":\"resp_1\",\"object\":\"response\",\"model\":\"gpt-r-1\",\"status\":"             \
+	"\"completed\",\"error\":null,\"incomplete_details\":null,\"output\":" OUTPUT              \
+	",\"usage\":{\"input_tokens\":20,\"input_tokens_details\":{\"cached_tokens\":16},"         \
+	"\"output_tokens\":9,\"output_tokens_details\":{\"reasoning_tokens\":4},\"total_tokens\":" \
+	"29}}"
+#define CREATED                                                                                 \
+	"{\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"gpt-r-1\"," \
+	"\"status\":\"in_progress\",\"output\":[]}}\n"
+#define DELTAS                                                                                     \
+	"{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":"          \
+	"\"reasoning\",\"id\":\"rs_1\",\"summary\":[]}}\n"                                         \
+	"{\"type\":\"response.reasoning_summary_text.delta\",\"output_index\":0,\"summary_"        \
+	"index\":0,\"delta\":\"thi\"}\n"                                                           \
+	"{\"type\":\"response.reasoning_summary_text.delta\",\"output_index\":0,\"summary_"        \
+	"index\":0,\"delta\":\"nk\"}\n"                                                            \
+	"{\"type\":\"response.output_item.added\",\"output_index\":1,\"item\":{\"type\":"          \
+	"\"message\",\"id\":\"m_1\",\"role\":\"assistant\",\"content\":[]}}\n"                     \
+	"{\"type\":\"response.output_text.delta\",\"output_index\":1,\"content_index\":0,"         \
+	"\"delta\":\"hel\"}\n"                                                                     \
+	"{\"type\":\"response.output_text.delta\",\"output_index\":1,\"content_index\":0,"         \
+	"\"delta\":\"lo\"}\n"                                                                      \
+	"{\"type\":\"response.output_text.done\",\"output_index\":1,\"content_index\":0,\"text\":" \
+	"\"hello\"}\n"                                                                             \
+	"{\"type\":\"response.output_item.added\",\"output_index\":3,\"item\":{\"type\":\"custom_" \
+	"tool_call\",\"call_id\":\"call_2\",\"name\":\"apply_patch\",\"input\":\"\"}}\n"           \
+	"{\"type\":\"response.output_item.added\",\"output_index\":2,\"item\":{\"type\":"          \
+	"\"function_call\",\"call_id\":\"call_1\",\"name\":\"ls\",\"arguments\":\"\"}}\n"          \
+	"{\"type\":\"response.custom_tool_call_input.delta\",\"output_index\":3,\"delta\":\"*** "  \
+	"\"}\n"                                                                                    \
+	"{\"type\":\"response.function_call_arguments.delta\",\"output_index\":2,\"delta\":\"{"    \
+	"\\\"n\\\":1\"}\n"                                                                         \
+	"{\"type\":\"response.function_call_arguments.delta\",\"output_index\":2,\"delta\":\"e-7}" \
+	"\"}\n"                                                                                    \
+	"{\"type\":\"response.custom_tool_call_input.delta\",\"output_index\":3,\"delta\":"        \
+	"\"Begin\"}\n"
 
 static const char *const streams[] = {
 	CREATED DELTAS "{\"type\":\"response.completed\",\"response\":" WHOLE "}",
 	/* a terminal event without the items */
-	CREATED DELTAS "{\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"model\":\"gpt-r-1\",\"status\":\"completed\",\"output\":[],"
-	"\"usage\":{\"input_tokens\":20,\"input_tokens_details\":{\"cached_tokens\":16},\"output_tokens\":9,\"output_tokens_details\":{\"reasoning_tokens\":4},\"total_tokens\":29}}}",
+	CREATED DELTAS
+	"{\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"model\":\"gpt-r-1\","
+	"\"status\":\"completed\",\"output\":[],"
+	"\"usage\":{\"input_tokens\":20,\"input_tokens_details\":{\"cached_tokens\":16},\"output_"
+	"tokens\":9,\"output_tokens_details\":{\"reasoning_tokens\":4},\"total_tokens\":29}}}",
 };
 
 START_TEST(streamed_is_as_whole)
@@ -59,7 +86,8 @@ START_TEST(reads_the_answer)
 	assert_span(c->answer.requests[0].id, "call_1");
 	assert_span(c->answer.requests[0].arguments, "{\"n\":1e-7}");
 	assert_span(c->answer.requests[1].arguments, "\"*** Begin\"");
-	assert_span(json_path(c->output, "content[0]"), "{\"type\":\"reasoning\",\"text\":\"think\"}");
+	assert_span(json_path(c->output, "content[0]"),
+		    "{\"type\":\"reasoning\",\"text\":\"think\"}");
 	ck_assert_int_eq(c->tokens_in, 20);
 	ck_assert_int_eq(c->tokens_cached, 16);
 	ck_assert_int_eq(c->tokens_reasoning, 4);
@@ -82,8 +110,13 @@ START_TEST(a_cut_stream_tells_what_it_can)
 	assert_span(f->call.response_id, "resp_1");
 	fixture_free(f);
 
-	f = read_events(PATH, ASK, CREATED "{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":\"function_call\",\"call_id\":\"call_1\",\"name\":\"ls\",\"arguments\":\"\"}}\n"
-		"{\"type\":\"response.function_call_arguments.delta\",\"output_index\":0,\"delta\":\"{\\\"n\\\":\"}\n");
+	f = read_events(
+		PATH, ASK,
+		CREATED
+		"{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":"
+		"\"function_call\",\"call_id\":\"call_1\",\"name\":\"ls\",\"arguments\":\"\"}}\n"
+		"{\"type\":\"response.function_call_arguments.delta\",\"output_index\":0,\"delta\":"
+		"\"{\\\"n\\\":\"}\n");
 	assert_span(f->call.answer.requests[0].arguments, "\"{\\\"n\\\":\"");
 	ck_assert(f->call.incomplete);
 	fixture_free(f);
@@ -94,14 +127,23 @@ END_TEST
 START_TEST(history_has_the_hash_of_the_answer)
 {
 	struct fixture *w = read_whole(PATH, ASK, WHOLE);
-	struct fixture *f = read_whole(PATH, "{\"model\":\"m\",\"instructions\":\"be brief\",\"tools\":[{\"type\":\"function\",\"name\":\"ls\"},{\"type\":\"web_search\"}],\"input\":["
+	struct fixture *f = read_whole(
+		PATH,
+		"{\"model\":\"m\",\"instructions\":\"be "
+		"brief\",\"tools\":[{\"type\":\"function\",\"name\":\"ls\"},{\"type\":\"web_"
+		"search\"}],\"input\":["
 		"{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"hi\"}]},"
 		"{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":\"zz\"},"
-		"{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"hello\"}]},"
-		"{\"type\":\"function_call\",\"call_id\":\"call_1\",\"name\":\"ls\",\"arguments\":\"{\\\"n\\\": 1e-7}\"},"
-		"{\"type\":\"custom_tool_call\",\"call_id\":\"call_2\",\"name\":\"apply_patch\",\"input\":\"*** Begin\"},"
+		"{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_"
+		"text\",\"text\":\"hello\"}]},"
+		"{\"type\":\"function_call\",\"call_id\":\"call_1\",\"name\":\"ls\",\"arguments\":"
+		"\"{\\\"n\\\": 1e-7}\"},"
+		"{\"type\":\"custom_tool_call\",\"call_id\":\"call_2\",\"name\":\"apply_patch\","
+		"\"input\":\"*** Begin\"},"
 		"{\"type\":\"function_call_output\",\"call_id\":\"call_1\",\"output\":\"files\"},"
-		"{\"type\":\"custom_tool_call_output\",\"call_id\":\"call_2\",\"output\":[{\"type\":\"input_text\",\"text\":\"done\"}]}]}", WHOLE);
+		"{\"type\":\"custom_tool_call_output\",\"call_id\":\"call_2\",\"output\":[{"
+		"\"type\":\"input_text\",\"text\":\"done\"}]}]}",
+		WHOLE);
 	struct message *m = f->call.messages;
 
 	ck_assert_uint_eq(f->call.n_messages, 5);
@@ -122,13 +164,19 @@ END_TEST
 
 START_TEST(the_provider_runs_tools_itself)
 {
-	struct fixture *f = read_whole(PATH, "{\"model\":\"m\",\"input\":\"q\",\"previous_response_id\":\"resp_0\"}",
+	struct fixture *f = read_whole(
+		PATH, "{\"model\":\"m\",\"input\":\"q\",\"previous_response_id\":\"resp_0\"}",
 		"{\"id\":\"resp_2\",\"object\":\"response\",\"status\":\"completed\",\"output\":["
-		"{\"type\":\"web_search_call\",\"id\":\"ws\",\"status\":\"completed\",\"action\":{\"type\":\"search\",\"query\":\"q\",\"sources\":[{\"url\":\"u\"}]}},"
-		"{\"type\":\"file_search_call\",\"id\":\"fs\",\"queries\":[\"a\"],\"results\":[{\"file_id\":\"f\",\"score\":0.5}]},"
-		"{\"type\":\"code_interpreter_call\",\"id\":\"ci\",\"code\":\"1+1\",\"container_id\":\"c\",\"outputs\":[{\"type\":\"logs\",\"logs\":\"2\"}]},"
-		"{\"type\":\"mcp_call\",\"id\":\"mcp\",\"server_label\":\"s\",\"name\":\"t\",\"arguments\":\"{}\",\"output\":null,\"error\":\"boom\"},"
-		"{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\",\"refusal\":\"no\"}]}]}");
+		"{\"type\":\"web_search_call\",\"id\":\"ws\",\"status\":\"completed\",\"action\":{"
+		"\"type\":\"search\",\"query\":\"q\",\"sources\":[{\"url\":\"u\"}]}},"
+		"{\"type\":\"file_search_call\",\"id\":\"fs\",\"queries\":[\"a\"],\"results\":[{"
+		"\"file_id\":\"f\",\"score\":0.5}]},"
+		"{\"type\":\"code_interpreter_call\",\"id\":\"ci\",\"code\":\"1+1\",\"container_"
+		"id\":\"c\",\"outputs\":[{\"type\":\"logs\",\"logs\":\"2\"}]},"
+		"{\"type\":\"mcp_call\",\"id\":\"mcp\",\"server_label\":\"s\",\"name\":\"t\","
+		"\"arguments\":\"{}\",\"output\":null,\"error\":\"boom\"},"
+		"{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\","
+		"\"refusal\":\"no\"}]}]}");
 	struct tool_request *r = f->call.answer.requests;
 
 	ck_assert_uint_eq(f->call.answer.n_requests, 4);
@@ -150,20 +198,30 @@ END_TEST
 
 START_TEST(failures_and_limits)
 {
-	struct fixture *f = read_events(PATH, ASK, CREATED "{\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"server_error\",\"message\":\"sorry\"},\"output\":[]}}");
+	struct fixture *f =
+		read_events(PATH, ASK,
+			    CREATED "{\"type\":\"response.failed\",\"response\":{\"id\":\"resp_1\","
+				    "\"status\":\"failed\",\"error\":{\"code\":\"server_error\","
+				    "\"message\":\"sorry\"},\"output\":[]}}");
 	assert_span(f->call.error.type, "server_error");
 	assert_span(f->call.error.message, "sorry");
 	ck_assert(!f->call.answer.json.p && !f->call.incomplete);
 	fixture_free(f);
-	f = read_events(PATH, ASK, "{\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"slow\",\"param\":null}");
+	f = read_events(PATH, ASK,
+			"{\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"slow\","
+			"\"param\":null}");
 	assert_span(f->call.error.type, "rate_limit_exceeded");
 	fixture_free(f);
-	f = read_whole(PATH, ASK, "{\"id\":\"r\",\"status\":\"incomplete\",\"incomplete_details\":{\"reason\":\"max_output_tokens\"},\"output\":[{\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"ha\"}]}]}");
+	f = read_whole(PATH, ASK,
+		       "{\"id\":\"r\",\"status\":\"incomplete\",\"incomplete_details\":{\"reason\":"
+		       "\"max_output_tokens\"},\"output\":[{\"type\":\"message\",\"content\":[{"
+		       "\"type\":\"output_text\",\"text\":\"ha\"}]}]}");
 	assert_span(f->call.finish_reason, "max_output_tokens");
 	assert_span(f->call.output, "\"ha\"");
 	ck_assert(!f->call.incomplete);
 	fixture_free(f);
-	f = read_whole("/v1/responses/input_tokens", ASK, "{\"object\":\"response.input_tokens\",\"input_tokens\":5}");
+	f = read_whole("/v1/responses/input_tokens", ASK,
+		       "{\"object\":\"response.input_tokens\",\"input_tokens\":5}");
 	ck_assert_int_eq(f->call.kind, CALL_COUNT);
 	ck_assert_int_eq(f->call.tokens_in, 5);
 	fixture_free(f);
