@@ -39,8 +39,14 @@ static void server_tool(struct draft *d, struct span block)
 static void client_result(struct draft *d, struct span block)
 {
 	struct span id, content, is_error;
-	struct tool_result *r = draft_result(d);
+	struct tool_result *r;
 
+	if (d->role ==
+	    ROLE_TOOL) { /* results do not nest; hostile ones would cost depth times length */
+		draft_other(d, block);
+		return;
+	}
+	r = draft_result(d);
 	if (!r)
 		return;
 	PICK(block, { "tool_use_id", &id }, { "content", &content }, { "is_error", &is_error });
@@ -89,7 +95,12 @@ static void file_block(struct draft *d, struct span block)
 /* System text inside the conversation. */
 static void content_block(struct draft *d, struct span block)
 {
-	anthropic_content(d, json_get(block, "content"));
+	struct span content = json_get(block, "content"), one;
+	struct json_iter it = json_iter(content);
+
+	draft_text(d, content);
+	while (!it.object && json_next(&it, NULL, &one))
+		draft_text(d, json_get(one, "text"));
 }
 
 static const struct {

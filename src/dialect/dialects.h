@@ -11,6 +11,8 @@ extern const struct dialect dialect_openai_embeddings;
 extern const struct dialect dialect_openai_completions;
 extern const struct dialect dialect_gemini;
 extern const struct dialect dialect_ollama;
+extern const struct dialect dialect_cohere;
+extern const struct dialect dialect_bedrock;
 extern const struct dialect dialect_mcp;
 
 #endif

@@ -8,6 +8,8 @@ const struct dialect *const dialects[] = {
 	&dialect_openai_completions,
 	&dialect_gemini,
 	&dialect_ollama,
+	&dialect_cohere,
+	&dialect_bedrock,
 	&dialect_mcp,
 	NULL,
 };
