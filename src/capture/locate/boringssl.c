@@ -143,8 +143,35 @@ static bool read_site(const struct elf *e, const struct xref *x, struct err_site
 	return true;
 }
 
-/* The function around an address: by its unwind entry, else the last aligned `push rbp; mov rbp, rsp`
- * before it (arm64: the last instruction pair that makes a frame record). */
+/* arm64: [bti or paciasp] a frame record is made, in one step or two. */
+static bool makes_frame_arm64(const uint8_t *p, size_t len)
+{
+	size_t at = 0;
+
+	while (at + 8 <= len && (le32(p + at) & 0xfffff01f) == 0xd503201f) /* hints */
+		at += 4;
+	if (at + 8 > len)
+		return false;
+	if ((le32(p + at) & 0xffc07fff) == 0xa9807bfd) /* stp x29, x30, [sp, #-n]! */
+		return true;
+	if ((le32(p + at) & 0xffc003ff) != 0xd10003ff) /* sub sp, sp, #n */
+		return false;
+	for (at += 4; at + 4 <= len && at < 20; at += 4) {
+		if ((le32(p + at) & 0xffc07fff) == 0xa9007bfd) /* stp x29, x30, [sp, #n] */
+			return true;
+	}
+	return false;
+}
+
+static bool begins_function(const struct elf *e, const uint8_t *p, size_t len)
+{
+	if (e->machine == EM_AARCH64)
+		return makes_frame_arm64(p, len);
+	return len >= 4 && !memcmp(p, "\x55\x48\x89\xe5", 4); /* push rbp; mov rbp, rsp */
+}
+
+/* The function around an address: by its unwind entry, else the last aligned place before it that
+ * makes a frame. */
 static uint64_t function_start(const struct elf *e, uint64_t va)
 {
 	uint8_t code[MAX_BACK];
@@ -157,11 +184,8 @@ static uint64_t function_start(const struct elf *e, uint64_t va)
 	room = off < MAX_BACK ? off : MAX_BACK;
 	if (elf_read(e, off - room, code, room))
 		return 0;
-	for (size_t back = 4; back <= room; back++) {
-		const uint8_t *p = code + room - back;
-
-		if (e->machine == EM_X86_64 && !((va - back) & 15) &&
-		    !memcmp(p, "\x55\x48\x89\xe5", 4))
+	for (size_t back = va & 15; back <= room; back += 16) {
+		if (begins_function(e, code + room - back, back))
 			return va - back;
 	}
 	return 0;
