@@ -44,6 +44,7 @@ enum tls_func {
 	FN_RUSTLS_DECRYPT, /* rustls 0.23: (sret, self, msg, seq); plaintext at the return, by sret */
 	FN_RUSTLS_READ,	   /* (reader, ptr, len): ax 0 is success and dx the count */
 	FN_RUSTLS_WRITE,   /* (writer, ptr, len): ax 0 is success and dx the count */
+	FN_SSL_WRITE_EX2, /* int (ssl, buf, size_t num, uint64_t flags, size_t *count): ret 1 is success */
 	FN_N,
 };
 

@@ -22,6 +22,7 @@ seed boringssl-so seed_boringssl.c -fPIC -shared -fvisibility=hidden -fcf-protec
 CC=clang seed boringssl-nofde seed_boringssl.c -fno-pie -static -fno-omit-frame-pointer \
 	-falign-functions=16 -fno-asynchronous-unwind-tables
 seed openssl3-pie seed_openssl3.c -fPIE -static-pie
+seed openssl30-pie seed_openssl3.c -fPIE -static-pie -DOLD
 seed openssl3-so seed_openssl3.c -fPIC -shared -fvisibility=hidden
 seed openssl3-exported seed_openssl3.c -fPIC -shared
 seed rustls-pie seed_rustls.c -fPIE -static-pie

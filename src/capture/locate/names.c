@@ -25,6 +25,7 @@ static const char *const funcs[FN_N] = {
 	[FN_RUSTLS_ENCRYPT] = "MessageEncrypter::encrypt",
 	[FN_RUSTLS_DECRYPT] = "MessageDecrypter::decrypt",
 	[FN_RUSTLS_READ] = "rustls::Reader::read",
+	[FN_SSL_WRITE_EX2] = "SSL_write_ex2",
 	[FN_RUSTLS_WRITE] = "rustls::Writer::write",
 };
 

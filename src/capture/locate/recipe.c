@@ -7,7 +7,8 @@ static const char *const markers[N_MARKERS] = {
 	[MARK_SSL_LIB_CC] = "/ssl/ssl_lib.cc",
 	[MARK_SSL_READ_INTERNAL] = "ssl_read_internal",
 	[MARK_SSL_WRITE_INTERNAL] = "ssl_write_internal",
-	[MARK_OPENSSL_VERSION] = "OpenSSL 3.",
+	[MARK_OPENSSL_3] = "OpenSSL 3.",
+	[MARK_OPENSSL_4] = "OpenSSL 4.",
 	[MARK_RUSTLS_PATH] = "/rustls-0.",
 	[MARK_RUSTLS_ERROR] = "received corrupt message",
 };

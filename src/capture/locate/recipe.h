@@ -14,7 +14,8 @@ enum marker {
 	MARK_SSL_LIB_CC, /* BoringSSL's assertion and error file name */
 	MARK_SSL_READ_INTERNAL,
 	MARK_SSL_WRITE_INTERNAL,
-	MARK_OPENSSL_VERSION,
+	MARK_OPENSSL_3,
+	MARK_OPENSSL_4,
 	MARK_RUSTLS_PATH,
 	MARK_RUSTLS_ERROR, /* a message of its error type: left when paths were trimmed */
 	N_MARKERS,
