@@ -175,10 +175,11 @@ class Conn:
             raise Closed(str(e)) from e
         self.tap("in", data)
 
-    def head(self, status, reason, headers):
-        lines = ["HTTP/1.1 %d %s" % (status, reason)]
-        lines += ["%s: %s" % pair for pair in headers]
-        self.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+
+def head(status, reason, headers):
+    lines = ["HTTP/1.1 %d %s" % (status, reason)]
+    lines += ["%s: %s" % pair for pair in headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests",
@@ -191,6 +192,7 @@ class Sender:
     def __init__(self, conn, status, headers, framing, encoding):
         self.conn, self.status, self.headers = conn, status, list(headers)
         self.framing = framing
+        self.hold = None
         self.encoder = ENCODERS[encoding]()
         if encoding != "identity":
             self.headers.append(("content-encoding", encoding))
@@ -198,12 +200,15 @@ class Sender:
     def whole(self, body, split=1):
         """The body in `split` pieces of about the same size."""
         data = self.encoder.feed(body) + self.encoder.end()
+        self.hold = [] if split <= 1 else None  # one write: a client that skips the body of an error got it all the same
         step = max(1, -(-len(data) // max(1, split)))
         pieces = [data[i:i + step] for i in range(0, len(data), step)]
         self.start(len(data))
         for piece in pieces:
             self._raw(piece)
         self._last()
+        if self.hold is not None:
+            self.conn.send(b"".join(self.hold))
 
     def start(self, length=None):
         headers = list(self.headers)
@@ -214,7 +219,7 @@ class Sender:
         else:
             self.framing = "chunked"
             headers.append(("transfer-encoding", "chunked"))
-        self.conn.head(self.status, REASONS.get(self.status, "Status"), headers)
+        self._send(head(self.status, REASONS.get(self.status, "Status"), headers))
 
     def piece(self, data):
         self._raw(self.encoder.feed(data))
@@ -228,8 +233,14 @@ class Sender:
             return
         if self.framing == "chunked":
             data = b"%x\r\n%s\r\n" % (len(data), data)
-        self.conn.send(data)
+        self._send(data)
+
+    def _send(self, data):
+        if self.hold is not None:
+            self.hold.append(data)
+        else:
+            self.conn.send(data)
 
     def _last(self):
         if self.framing == "chunked":
-            self.conn.send(b"0\r\n\r\n")
+            self._send(b"0\r\n\r\n")
