@@ -26,12 +26,41 @@ static bool keep(struct body *b, const char *p, size_t len)
 	return n == len;
 }
 
+static void begin_frames(struct body *b, struct span content_type);
+
+#define SNIFF_LEN 6
+
+/* Server-sent events are known by their first field: senders begin DATA frames with events. */
+static void sniff(struct body *b)
+{
+	struct span text = buf_span(&b->content);
+	struct buf held = b->content;
+
+	if (text.len < SNIFF_LEN)
+		return;
+	b->headless = false;
+	if (!span_starts(text, SPAN("data:")) && !span_starts(text, SPAN("event:")))
+		return;
+	begin_frames(b, SPAN("text/event-stream"));
+	if (!b->framer)
+		return;
+	buf_init(&b->content, LIMIT_BODY);
+	framer_gap(b->framer);
+	framer_feed(b->framer, "\n", 1); /* the gap ends here, at the beginning of an event */
+	framer_feed(b->framer, held.p, held.len);
+	buf_fini(&held);
+}
+
 static bool on_content(void *ctx, const char *p, size_t len)
 {
 	struct body *b = ctx;
 
-	if (!b->framer)
-		return keep(b, p, len);
+	if (!b->framer) {
+		bool all = keep(b, p, len);
+		if (b->headless)
+			sniff(b);
+		return all;
+	}
 	framer_feed(b->framer, p, len);
 	return !b->msg->truncated;
 }
@@ -62,6 +91,15 @@ static void on_rest(void *ctx, struct span text)
 	keep(ctx, text.p, text.len);
 }
 
+/* Requests are not framed: nobody streams them in pieces that mean something alone. */
+static void begin_frames(struct body *b, struct span content_type)
+{
+	struct framer_sink sink = { .on_frame = on_frame, .on_rest = on_rest, .ctx = b };
+
+	if (b == &b->x->response)
+		b->framer = framer_open(content_type, &sink);
+}
+
 void body_begin(struct body *b, struct span extra_codings)
 {
 	struct http_message *m = b->msg;
@@ -81,10 +119,14 @@ void body_begin(struct body *b, struct span extra_codings)
 	}
 	b->codings = coding_open(coded, on_content, b, &m->undecoded);
 	b->coded = b->codings != NULL;
-	if (b == &b->x->response && !m->undecoded) {
-		struct framer_sink sink = { .on_frame = on_frame, .on_rest = on_rest, .ctx = b };
-		b->framer = framer_open(http_field(m, "content-type"), &sink);
-	}
+	if (!m->undecoded)
+		begin_frames(b, http_field(m, "content-type"));
+}
+
+void body_begin_headless(struct body *b)
+{
+	body_begin(b, SPAN_NONE);
+	b->headless = true;
 }
 
 static void undecodable(struct body *b, const char *why)

@@ -92,13 +92,15 @@ static void swap_sides(struct xfer *x)
 	x->request_done = x->response_done;
 	x->response_done = done;
 	x->ex.client = !x->ex.client;
+	x->request.headless = false;
 }
 
 void h2_set_role(struct h2_streams *s, enum dir requests)
 {
 	if (!s->role_known && s->requests != requests)
 		for (struct xfer *x = s->first; x; x = x->next)
-			swap_sides(x);
+			if (!x->response.framer) /* which knows its body by address; only servers send events anyway */
+				swap_sides(x);
 	if (!s->role_known)
 		s->requests = requests;
 	s->role_known = true;
@@ -245,7 +247,7 @@ void h2_on_data(struct h2_streams *s, enum dir dir, uint32_t id, const char *p, 
 		return;
 	struct body *b = body_of(s, x, dir);
 	if (!b->begun)
-		body_begin(b, SPAN_NONE);
+		body_begin_headless(b);
 	if (!b->msg->began_ns)
 		b->msg->began_ns = ts_ns;
 	b->msg->ended_ns = ts_ns;

@@ -20,6 +20,7 @@ struct body {
 	size_t framed;                /* bytes in frames */
 	bool begun; /* by body_begin */
 	bool coded;
+	bool headless; /* no head says what it is: its first bytes are looked at */
 	bool holed;   /* bytes are missing, counted or not: it cannot be complete */
 	bool stopped; /* nothing more is kept: truncated, or lost inside a coded body */
 };
@@ -51,6 +52,8 @@ enum dir xfer_response_dir(const struct xfer *x);
 
 /* After the head: sets up codings and framing from the fields. `extra_codings`: Transfer-Encoding without "chunked". */
 void body_begin(struct body *b, struct span extra_codings);
+/* The head was not seen. */
+void body_begin_headless(struct body *b);
 void body_feed(struct body *b, const char *p, size_t len, uint64_t ts_ns);
 /* Bytes are missing here; 0: some may be. */
 void body_gap(struct body *b, uint64_t missing);

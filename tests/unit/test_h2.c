@@ -250,6 +250,28 @@ START_TEST(joined_late)
 }
 END_TEST
 
+/* The middle of a streamed answer: events by what they look like. */
+START_TEST(joined_in_stream)
+{
+	struct peer s;
+	peer_init(&s);
+	data(&s, 7, false, "event: delta\ndata: {\"i\":5}\n\n");
+	struct span s1 = peer_take(&s);
+	data(&s, 7, false, "event: delta\ndata: {\"i\":6}\n\n");
+	data(&s, 7, true, "data: [DONE]\n\n");
+	struct span s2 = peer_take(&s);
+	const struct play ops[] = { IN_SPAN(s1), IN_SPAN(s2) };
+	struct transcript t = SPLIT_PLAY(&split_late, ops);
+
+	ck_has(&t, "exchange 7 client 2 [][][] status 0 cut: joined in the middle\n");
+	ck_has(&t, "frame sse in after-gap ts 2 name [delta] [{\"i\":5}]\n"
+		   "  frame sse in ts 2 name [delta] [{\"i\":6}]\n"
+		   "  frame sse in ts 2 [[DONE]]\n");
+	ck_has_not(&t, "body");
+	transcript_fini(&t);
+}
+END_TEST
+
 START_TEST(gap_in_data)
 {
 	struct peer c, s;
@@ -396,6 +418,7 @@ int main(void)
 	tcase_add_test(tc, server_role);
 	tcase_add_test(tc, resets);
 	tcase_add_test(tc, joined_late);
+	tcase_add_test(tc, joined_in_stream);
 	tcase_add_test(tc, gap_in_data);
 	tcase_add_test(tc, gap_over_frames);
 	tcase_add_test(tc, malformed);
