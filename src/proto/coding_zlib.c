@@ -12,8 +12,8 @@
 struct inflater {
 	z_stream z;
 	bool gzip;
-	bool open;  /* inflateInit2 done */
-	bool ended; /* past the end of a member */
+	bool open;	       /* inflateInit2 done */
+	bool ended;	       /* past the end of a member */
 	unsigned char head[2]; /* deflate: what tells zlib from raw */
 	size_t n_head;
 };

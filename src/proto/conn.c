@@ -32,8 +32,8 @@ struct op {
 };
 
 struct detect {
-	struct buf text[2];  /* by dir */
-	bool anchored[2];    /* text begins where the connection began */
+	struct buf text[2]; /* by dir */
+	bool anchored[2];   /* text begins where the connection began */
 	size_t from[2][N_PROTOCOLS];
 	struct op *ops;
 	size_t n_ops;
@@ -72,7 +72,8 @@ void conn_message(struct proto_conn *c, const struct exchange *upgrade, const st
 	c->events->on_message(c->ctx, c->info, upgrade, f);
 }
 
-void conn_state(struct proto_conn *c, enum proto_state state, const char *protocol, const char *reason)
+void conn_state(struct proto_conn *c, enum proto_state state, const char *protocol,
+		const char *reason)
 {
 	c->how = state;
 	c->events->on_state(c->ctx, c->info, state, protocol, reason);
@@ -130,7 +131,8 @@ static void detect_free(struct detect *d)
 	free(d);
 }
 
-struct proto_conn *proto_conn_new(const struct conn_info *info, const struct proto_events *events, void *ctx)
+struct proto_conn *proto_conn_new(const struct conn_info *info, const struct proto_events *events,
+				  void *ctx)
 {
 	struct proto_conn *c = mem_alloc(sizeof(*c));
 

@@ -21,9 +21,9 @@ struct conn_info {
 	enum conn_source source;
 	uint32_t pid;
 	uint64_t proc_start_ns;
-	struct span peer;  /* "127.0.0.1:8443", "[::1]:443" */
+	struct span peer; /* "127.0.0.1:8443", "[::1]:443" */
 	struct span local;
-	bool joined_late;  /* bytes had moved before the first one we saw */
+	bool joined_late; /* bytes had moved before the first one we saw */
 };
 
 /* One HTTP field. Names as on the wire (HTTP/2: lower case). */
@@ -39,15 +39,17 @@ struct http_message {
 	size_t n_fields;
 	struct field *trailers;
 	size_t n_trailers;
-	struct span body;      /* content, decoded; of a streamed (framed) response empty: see exchange.frames */
-	uint64_t wire_len;     /* bytes of body on the wire, before decoding */
-	uint64_t missing;      /* bytes lost in gaps inside this message */
-	uint64_t began_ns;     /* first byte; 0: nothing was seen of it */
-	uint64_t head_ns;      /* end of the head */
-	uint64_t ended_ns;     /* last byte */
-	bool complete;         /* seen from its first to its last byte */
-	bool truncated;        /* body longer than LIMIT_BODY: the rest was dropped */
-	const char *undecoded; /* why the content coding could not be undone: then body is as on the wire. NULL: fine */
+	struct span
+		body; /* content, decoded; of a streamed (framed) response empty: see exchange.frames */
+	uint64_t wire_len; /* bytes of body on the wire, before decoding */
+	uint64_t missing;  /* bytes lost in gaps inside this message */
+	uint64_t began_ns; /* first byte; 0: nothing was seen of it */
+	uint64_t head_ns;  /* end of the head */
+	uint64_t ended_ns; /* last byte */
+	bool complete;	   /* seen from its first to its last byte */
+	bool truncated;	   /* body longer than LIMIT_BODY: the rest was dropped */
+	const char *
+		undecoded; /* why the content coding could not be undone: then body is as on the wire. NULL: fine */
 };
 
 enum frame_kind { FRAME_SSE, FRAME_JSON_LINE, FRAME_TEXT, FRAME_BINARY, FRAME_EVENT_STREAM };
@@ -56,10 +58,10 @@ enum frame_kind { FRAME_SSE, FRAME_JSON_LINE, FRAME_TEXT, FRAME_BINARY, FRAME_EV
 struct frame {
 	enum frame_kind kind;
 	enum dir dir;
-	bool after_gap;   /* bytes before it are missing */
-	uint64_t ts_ns;   /* arrival of its last byte */
+	bool after_gap;	  /* bytes before it are missing */
+	uint64_t ts_ns;	  /* arrival of its last byte */
 	struct span name; /* SSE: event */
-	struct span id;   /* SSE: id */
+	struct span id;	  /* SSE: id */
 	struct span data;
 };
 
@@ -68,18 +70,19 @@ struct exchange {
 	struct arena arena;
 	const struct conn_info *conn;
 	uint64_t stream_id;    /* HTTP/2 stream, else count on the connection from 0 */
-	bool client;           /* the observed process asked; false: it answered */
+	bool client;	       /* the observed process asked; false: it answered */
 	struct span method;    /* "" when the request was not seen */
 	struct span target;    /* path and query as sent */
 	struct span authority; /* Host or :authority */
 	const char *version;   /* "1.0", "1.1", "2" */
-	int status;            /* final response; 0: none seen */
+	int status;	       /* final response; 0: none seen */
 	struct http_message request;
 	struct http_message response;
 	struct frame *frames; /* pieces of the response, in order */
 	size_t n_frames;
-	const char *cut; /* NULL: both sides complete. Else why not: "connection closed", "gap", "observer stopped", ... */
-	bool upgraded;   /* 101 or CONNECT: messages follow through on_message, or a tunnel */
+	const char *
+		cut; /* NULL: both sides complete. Else why not: "connection closed", "gap", "observer stopped", ... */
+	bool upgraded; /* 101 or CONNECT: messages follow through on_message, or a tunnel */
 };
 
 /* First field with this name (ASCII case ignored); SPAN_NONE when absent. */
@@ -90,22 +93,24 @@ struct span exchange_path(const struct exchange *ex);
 enum proto_state {
 	PROTO_UNKNOWN, /* not enough seen yet */
 	PROTO_DECODED,
-	PROTO_TUNNEL,  /* CONNECT: what follows is somebody else's */
-	PROTO_OPAQUE,  /* not a protocol that we read */
+	PROTO_TUNNEL, /* CONNECT: what follows is somebody else's */
+	PROTO_OPAQUE, /* not a protocol that we read */
 };
 
 struct proto_events {
 	/* Takes nothing: the exchange is freed after the call. */
 	void (*on_exchange)(void *ctx, struct exchange *ex);
 	/* A message without a pair: WebSocket, JSON lines on a pipe. `upgrade` may be NULL. */
-	void (*on_message)(void *ctx, const struct conn_info *conn, const struct exchange *upgrade, const struct frame *f);
+	void (*on_message)(void *ctx, const struct conn_info *conn, const struct exchange *upgrade,
+			   const struct frame *f);
 	/* protocol: "http/1.1", "h2", "websocket", "json-rpc"; reason when opaque. Called on every change. */
-	void (*on_state)(void *ctx, const struct conn_info *conn, enum proto_state state, const char *protocol,
-			 const char *reason);
+	void (*on_state)(void *ctx, const struct conn_info *conn, enum proto_state state,
+			 const char *protocol, const char *reason);
 };
 
 struct proto_conn;
-struct proto_conn *proto_conn_new(const struct conn_info *info, const struct proto_events *events, void *ctx);
+struct proto_conn *proto_conn_new(const struct conn_info *info, const struct proto_events *events,
+				  void *ctx);
 /* Bytes of one direction, in order. */
 void proto_feed(struct proto_conn *c, enum dir dir, const char *p, size_t len, uint64_t ts_ns);
 /* `missing` bytes of this direction were lost here. */

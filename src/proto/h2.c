@@ -30,14 +30,14 @@ struct side {
 	enum dir dir;
 	enum at at;
 	struct h2_frame frame;
-	uint32_t left;     /* of the frame, padding included */
+	uint32_t left; /* of the frame, padding included */
 	uint32_t pad;
-	struct buf hold;   /* begun in an earlier feed: preface, frame head, payload; AT_LOST: all */
+	struct buf hold; /* begun in an earlier feed: preface, frame head, payload; AT_LOST: all */
 	size_t scanned;
-	bool skipped;      /* AT_LOST: bytes before `hold` were passed over */
-	struct buf block;  /* header block over several frames */
+	bool skipped;	       /* AT_LOST: bytes before `hold` were passed over */
+	struct buf block;      /* header block over several frames */
 	uint32_t block_stream; /* 0: none open */
-	bool block_ends;   /* its HEADERS frame had END_STREAM */
+	bool block_ends;       /* its HEADERS frame had END_STREAM */
 	bool block_pushed;
 	uint64_t block_began_ns;
 	uint64_t began_ns; /* first byte of the frame */
@@ -125,7 +125,8 @@ static void end_block(struct h2 *h, struct side *s, uint64_t ts_ns)
 	uint32_t target = s->block_pushed ? 0 : id;
 
 	s->block_stream = 0;
-	h2_on_block(&h->streams, s->dir, target, buf_span(&s->block), s->block_ends, s->block_began_ns, ts_ns);
+	h2_on_block(&h->streams, s->dir, target, buf_span(&s->block), s->block_ends,
+		    s->block_began_ns, ts_ns);
 	buf_clear(&s->block);
 	if (s->block_ends && !conn_left(h->c, h))
 		h2_on_end(&h->streams, s->dir, target, ts_ns);
@@ -160,7 +161,9 @@ static void take_continuation(struct h2 *h, struct side *s, struct span payload,
 	if (s->block_stream)
 		add_block(h, s, payload, ts_ns);
 	else if (h->streams.unsure[s->dir])
-		hpack_lose(h->streams.hpack[s->dir]); /* its beginning was lost: so is what it did to the table */
+		hpack_lose(
+			h->streams.hpack
+				[s->dir]); /* its beginning was lost: so is what it did to the table */
 	else
 		conn_opaque(h->c, "malformed frame", ts_ns);
 }
@@ -181,10 +184,8 @@ static void take_goaway(struct h2 *h, struct side *s, struct span payload, uint6
 
 /* Types without a row are skipped. */
 static void (*const takers[])(struct h2 *h, struct side *s, struct span payload, uint64_t ts_ns) = {
-	[H2_HEADERS] = take_headers,
-	[H2_PUSH_PROMISE] = take_headers,
-	[H2_RST_STREAM] = take_reset,
-	[H2_GOAWAY] = take_goaway,
+	[H2_HEADERS] = take_headers,	       [H2_PUSH_PROMISE] = take_headers,
+	[H2_RST_STREAM] = take_reset,	       [H2_GOAWAY] = take_goaway,
 	[H2_CONTINUATION] = take_continuation,
 };
 
@@ -342,14 +343,9 @@ static void step_end(struct h2 *h, struct side *s, struct cursor *cur)
 }
 
 static void (*const steps[])(struct h2 *h, struct side *s, struct cursor *cur) = {
-	[AT_FIRST] = step_first,
-	[AT_HEAD] = step_head,
-	[AT_PAD_LEN] = step_pad_len,
-	[AT_DATA] = step_data,
-	[AT_PAYLOAD] = step_payload,
-	[AT_SKIP] = step_skip,
-	[AT_LOST] = step_lost,
-	[AT_END] = step_end,
+	[AT_FIRST] = step_first, [AT_HEAD] = step_head,	      [AT_PAD_LEN] = step_pad_len,
+	[AT_DATA] = step_data,	 [AT_PAYLOAD] = step_payload, [AT_SKIP] = step_skip,
+	[AT_LOST] = step_lost,	 [AT_END] = step_end,
 };
 
 static void side_run(struct h2 *h, struct side *s, struct cursor cur)
@@ -422,8 +418,8 @@ static size_t h2_held(const void *state)
 {
 	const struct h2 *h = state;
 
-	return h2_streams_held(&h->streams) + h->side[0].hold.cap + h->side[0].block.cap + h->side[1].hold.cap +
-	       h->side[1].block.cap;
+	return h2_streams_held(&h->streams) + h->side[0].hold.cap + h->side[0].block.cap +
+	       h->side[1].hold.cap + h->side[1].block.cap;
 }
 
 static void h2_free(void *state)

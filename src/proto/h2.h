@@ -23,8 +23,16 @@ int hpack_block(struct hpack *h, struct span block, hpack_field take, void *ctx)
 #define H2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 enum h2_type {
-	H2_DATA, H2_HEADERS, H2_PRIORITY, H2_RST_STREAM, H2_SETTINGS, H2_PUSH_PROMISE, H2_PING, H2_GOAWAY,
-	H2_WINDOW_UPDATE, H2_CONTINUATION,
+	H2_DATA,
+	H2_HEADERS,
+	H2_PRIORITY,
+	H2_RST_STREAM,
+	H2_SETTINGS,
+	H2_PUSH_PROMISE,
+	H2_PING,
+	H2_GOAWAY,
+	H2_WINDOW_UPDATE,
+	H2_CONTINUATION,
 };
 #define H2_END_STREAM 0x1
 #define H2_END_HEADERS 0x4
@@ -53,11 +61,12 @@ struct h2_streams {
 	struct map by_id;   /* -> struct xfer */
 	struct xfer *first; /* in order of their beginning */
 	struct xfer **end;
-	struct hpack *hpack[2];  /* by dir of the sender */
-	bool unsure[2];     /* whole frames of this direction may have been lost: unknown streams are taken up */
+	struct hpack *hpack[2]; /* by dir of the sender */
+	bool unsure
+		[2]; /* whole frames of this direction may have been lost: unknown streams are taken up */
 	bool role_known;
-	enum dir requests;  /* direction that carries requests; a guess until role_known */
-	uint32_t highest;   /* stream seen */
+	enum dir requests; /* direction that carries requests; a guess until role_known */
+	uint32_t highest;  /* stream seen */
 	uint32_t closed[H2_CLOSED_REMEMBERED];
 	unsigned n_closed;
 };
@@ -66,9 +75,10 @@ void h2_streams_init(struct h2_streams *s, struct proto_conn *c, bool late);
 void h2_streams_fini(struct h2_streams *s);
 void h2_set_role(struct h2_streams *s, enum dir requests);
 /* A whole header block; `end`: the message ends with it. Stream 0: decoded for HPACK's sake only. */
-void h2_on_block(struct h2_streams *s, enum dir dir, uint32_t id, struct span block, bool end, uint64_t began_ns,
-		 uint64_t ts_ns);
-void h2_on_data(struct h2_streams *s, enum dir dir, uint32_t id, const char *p, size_t len, uint64_t ts_ns);
+void h2_on_block(struct h2_streams *s, enum dir dir, uint32_t id, struct span block, bool end,
+		 uint64_t began_ns, uint64_t ts_ns);
+void h2_on_data(struct h2_streams *s, enum dir dir, uint32_t id, const char *p, size_t len,
+		uint64_t ts_ns);
 /* Bytes missing inside a DATA frame of this stream. */
 void h2_on_hole(struct h2_streams *s, enum dir dir, uint32_t id, uint64_t missing);
 /* Frames of any stream may be missing. */

@@ -12,14 +12,16 @@ struct h2_frame h2_frame_read(const char *p)
 		.len = (uint32_t)u[0] << 16 | (uint32_t)u[1] << 8 | u[2],
 		.type = u[3],
 		.flags = u[4],
-		.stream = ((uint32_t)u[5] << 24 | (uint32_t)u[6] << 16 | (uint32_t)u[7] << 8 | u[8]) & 0x7fffffff,
+		.stream =
+			((uint32_t)u[5] << 24 | (uint32_t)u[6] << 16 | (uint32_t)u[7] << 8 | u[8]) &
+			0x7fffffff,
 	};
 }
 
 /* RFC 9113 6.1-6.10. */
 static const struct {
-	uint8_t flags;      /* defined ones */
-	int8_t stream;      /* 1: must have one, 0: must not, -1: either */
+	uint8_t flags; /* defined ones */
+	int8_t stream; /* 1: must have one, 0: must not, -1: either */
 	uint32_t least;
 	uint32_t most;
 	uint32_t multiple;
@@ -44,7 +46,8 @@ bool h2_frame_plausible(const struct h2_frame *f)
 		return false;
 	if (types[f->type].stream >= 0 && (f->stream != 0) != types[f->type].stream)
 		return false;
-	return f->len >= types[f->type].least && f->len <= types[f->type].most && f->len % types[f->type].multiple == 0;
+	return f->len >= types[f->type].least && f->len <= types[f->type].most &&
+	       f->len % types[f->type].multiple == 0;
 }
 
 /* The reserved bit is sent as 0, and no connection gets to 2^24 streams. */

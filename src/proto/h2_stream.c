@@ -99,7 +99,8 @@ void h2_set_role(struct h2_streams *s, enum dir requests)
 {
 	if (!s->role_known && s->requests != requests)
 		for (struct xfer *x = s->first; x; x = x->next)
-			if (!x->response.framer) /* which knows its body by address; only servers send events anyway */
+			if (!x->response
+				     .framer) /* which knows its body by address; only servers send events anyway */
 				swap_sides(x);
 	if (!s->role_known)
 		s->requests = requests;
@@ -182,13 +183,15 @@ static void begin_response(struct xfer *x, const struct head *h)
 }
 
 /* false: an interim answer, which leaves no trace. */
-static bool take_head(struct h2_streams *s, struct xfer *x, enum dir dir, const struct head *h, bool end)
+static bool take_head(struct h2_streams *s, struct xfer *x, enum dir dir, const struct head *h,
+		      bool end)
 {
 	struct body *b = body_of(s, x, dir);
 	bool request = dir == s->requests;
 	bool begun = request ? x->request_begun : x->response_begun;
 	/* Of a stream joined in the middle a last block without :status can only be trailers. */
-	bool trailers = begun || (b->begun && !h->status.p) || (!request && end && !h->status.p && x->ex.cut);
+	bool trailers = begun || (b->begun && !h->status.p) ||
+			(!request && end && !h->status.p && x->ex.cut);
 
 	if (!request && h->status.len == 3 && h->status.p[0] == '1')
 		return false;
@@ -203,8 +206,8 @@ static bool take_head(struct h2_streams *s, struct xfer *x, enum dir dir, const 
 	return true;
 }
 
-void h2_on_block(struct h2_streams *s, enum dir dir, uint32_t id, struct span block, bool end, uint64_t began_ns,
-		 uint64_t ts_ns)
+void h2_on_block(struct h2_streams *s, enum dir dir, uint32_t id, struct span block, bool end,
+		 uint64_t began_ns, uint64_t ts_ns)
 {
 	struct xfer *x = find(s, id);
 	struct arena scratch;
@@ -239,7 +242,8 @@ void h2_on_block(struct h2_streams *s, enum dir dir, uint32_t id, struct span bl
 	m->ended_ns = ts_ns;
 }
 
-void h2_on_data(struct h2_streams *s, enum dir dir, uint32_t id, const char *p, size_t len, uint64_t ts_ns)
+void h2_on_data(struct h2_streams *s, enum dir dir, uint32_t id, const char *p, size_t len,
+		uint64_t ts_ns)
 {
 	struct xfer *x = find_or_open(s, id, false, "joined in the middle");
 
@@ -296,10 +300,20 @@ void h2_on_end(struct h2_streams *s, enum dir dir, uint32_t id, uint64_t ts_ns)
 
 /* RFC 9113 7. */
 static const char *const resets[] = {
-	"reset: NO_ERROR", "reset: PROTOCOL_ERROR", "reset: INTERNAL_ERROR", "reset: FLOW_CONTROL_ERROR",
-	"reset: SETTINGS_TIMEOUT", "reset: STREAM_CLOSED", "reset: FRAME_SIZE_ERROR", "reset: REFUSED_STREAM",
-	"reset: CANCEL", "reset: COMPRESSION_ERROR", "reset: CONNECT_ERROR", "reset: ENHANCE_YOUR_CALM",
-	"reset: INADEQUATE_SECURITY", "reset: HTTP_1_1_REQUIRED",
+	"reset: NO_ERROR",
+	"reset: PROTOCOL_ERROR",
+	"reset: INTERNAL_ERROR",
+	"reset: FLOW_CONTROL_ERROR",
+	"reset: SETTINGS_TIMEOUT",
+	"reset: STREAM_CLOSED",
+	"reset: FRAME_SIZE_ERROR",
+	"reset: REFUSED_STREAM",
+	"reset: CANCEL",
+	"reset: COMPRESSION_ERROR",
+	"reset: CONNECT_ERROR",
+	"reset: ENHANCE_YOUR_CALM",
+	"reset: INADEQUATE_SECURITY",
+	"reset: HTTP_1_1_REQUIRED",
 };
 
 void h2_on_reset(struct h2_streams *s, uint32_t id, uint32_t code)

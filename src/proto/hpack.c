@@ -37,8 +37,8 @@ static int inflate_block(struct hpack *h, struct span block, hpack_field take, v
 		left -= (size_t)n;
 		if (flags & NGHTTP2_HD_INFLATE_EMIT && take) {
 			bool unresolved = nv.namelen == 1 && nv.name[0] == PLACEHOLDER_NAME;
-			take(ctx, unresolved ? SPAN("") : span_at(nv.name, nv.namelen), span_at(nv.value, nv.valuelen),
-			     unresolved);
+			take(ctx, unresolved ? SPAN("") : span_at(nv.name, nv.namelen),
+			     span_at(nv.value, nv.valuelen), unresolved);
 		}
 		if (flags & NGHTTP2_HD_INFLATE_FINAL)
 			break;
@@ -54,7 +54,8 @@ static void fill(struct hpack *h)
 	/* Size update to LATE_TABLE (RFC 7541 6.3), then literals with incremental indexing. */
 	static const char entry[] = { 0x40, 1, PLACEHOLDER_NAME, 0 };
 	const uint32_t rest = LATE_TABLE - 31;
-	char update[] = { 0x3f, (char)(0x80 | (rest & 0x7f)), (char)(0x80 | (rest >> 7 & 0x7f)), (char)(rest >> 14) };
+	char update[] = { 0x3f, (char)(0x80 | (rest & 0x7f)), (char)(0x80 | (rest >> 7 & 0x7f)),
+			  (char)(rest >> 14) };
 	struct buf block;
 
 	buf_init(&block, LATE_TABLE);

@@ -15,15 +15,15 @@
 #define FIND_HELD (128 * KIB)
 
 enum at {
-	AT_START,      /* between messages, or inside a head */
-	AT_LENGTH,     /* body of known length */
-	AT_CLOSE,      /* body until the end of the connection */
+	AT_START,  /* between messages, or inside a head */
+	AT_LENGTH, /* body of known length */
+	AT_CLOSE,  /* body until the end of the connection */
 	AT_CHUNK_SIZE,
 	AT_CHUNK_DATA,
 	AT_CHUNK_END,
 	AT_TRAILER,
-	AT_WAIT,       /* an upgrade was asked for: bytes wait for the answer */
-	AT_LOST,       /* position unknown: the next message start is looked for */
+	AT_WAIT, /* an upgrade was asked for: bytes wait for the answer */
+	AT_LOST, /* position unknown: the next message start is looked for */
 	AT_END,
 };
 
@@ -37,15 +37,16 @@ struct side {
 	enum dir dir;
 	enum wanted role; /* WANT_EITHER until known */
 	enum at at;
-	bool lost;         /* a whole message may have been lost since the last head */
-	struct xfer *x;    /* of the message whose body is being read */
+	bool lost;	/* a whole message may have been lost since the last head */
+	struct xfer *x; /* of the message whose body is being read */
 	struct body *body;
-	uint64_t left;     /* of the body or the chunk */
-	struct buf line;   /* what of a head or a line came in earlier feeds; AT_WAIT, AT_LOST: all that is held */
-	size_t scanned;    /* of `line` */
+	uint64_t left; /* of the body or the chunk */
+	struct buf
+		line; /* what of a head or a line came in earlier feeds; AT_WAIT, AT_LOST: all that is held */
+	size_t scanned; /* of `line` */
 	struct buf trailer;
 	uint64_t began_ns;
-	uint64_t last_ns;  /* last byte seen */
+	uint64_t last_ns; /* last byte seen */
 };
 
 struct http1 {
@@ -131,7 +132,8 @@ static void end_message(struct http1 *h, struct side *s, const char *why)
 		x->request_done = true;
 	else
 		x->response_done = true;
-	s->at = s->body == &x->request && x->wants_upgrade && !x->response_begun ? AT_WAIT : AT_START;
+	s->at = s->body == &x->request && x->wants_upgrade && !x->response_begun ? AT_WAIT
+										 : AT_START;
 	s->x = NULL;
 	maybe_done(h, x);
 }
@@ -192,7 +194,9 @@ static struct span authority_of(struct exchange *ex)
 static void begin_request(struct http1 *h, struct side *s, struct span head, bool whole)
 {
 	if (other(h, s)->lost)
-		cut_waiting(h, "gap"); /* who asks again has been answered: that answer is what was lost */
+		cut_waiting(
+			h,
+			"gap"); /* who asks again has been answered: that answer is what was lost */
 	if (h->n_open >= LIMIT_PIPELINE) {
 		conn_opaque(h->c, "too many requests wait for an answer", s->last_ns);
 		return;
@@ -247,7 +251,8 @@ static void upgrade(struct http1 *h, struct side *s, struct xfer *x)
 	struct buf early = asker->line;
 	uint64_t early_ns = asker->last_ns;
 	struct proto_conn *c = h->c;
-	bool websocket = x->ex.status == 101 && span_ieq(http_field(&x->ex.response, "upgrade"), SPAN("websocket"));
+	bool websocket = x->ex.status == 101 &&
+			 span_ieq(http_field(&x->ex.response, "upgrade"), SPAN("websocket"));
 
 	asker->line = (struct buf){ .max = LIMIT_HTTP_HEAD };
 	x->ex.upgraded = true;
@@ -282,7 +287,8 @@ static void no_upgrade(struct http1 *h, struct side *s)
 	buf_fini(&held);
 }
 
-static void begin_response(struct http1 *h, struct side *s, struct span head, const struct start_line *first, bool whole)
+static void begin_response(struct http1 *h, struct side *s, struct span head,
+			   const struct start_line *first, bool whole)
 {
 	if (first->status < 200 && first->status != 101)
 		return; /* interim answers, RFC 9110 15.2 */
@@ -340,8 +346,10 @@ static bool take_head(struct http1 *h, struct side *s, struct span head, bool wh
 	}
 	enum wanted role = start.response ? WANT_RESPONSE : WANT_REQUEST;
 	if (!(s->role & role)) {
-		conn_opaque(h->c, start.response ? "an answer where a request was expected" :
-						   "a request where an answer was expected", s->last_ns);
+		conn_opaque(h->c,
+			    start.response ? "an answer where a request was expected"
+					   : "a request where an answer was expected",
+			    s->last_ns);
 		return false;
 	}
 	s->role = role;
@@ -368,7 +376,8 @@ static void step_start(struct http1 *h, struct side *s, struct cursor *cur)
 			return;
 		s->began_ns = cur->ts_ns;
 		s->scanned = 0;
-		size_t n = http1_head_len(cur->p, cur->len < LIMIT_HTTP_HEAD ? cur->len : LIMIT_HTTP_HEAD, 0);
+		size_t n = http1_head_len(
+			cur->p, cur->len < LIMIT_HTTP_HEAD ? cur->len : LIMIT_HTTP_HEAD, 0);
 		if (n) {
 			struct span head = { cur->p, n };
 			advance(cur, n);

@@ -25,7 +25,8 @@ int http1_fields(struct arena *a, struct span text, struct field **fields, size_
 /* How a message's length is told, RFC 9112 6.3. */
 enum framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_BAD };
 /* For FRAMING_LENGTH *length is set. *codings: transfer codings other than chunked. */
-enum framing http1_framing(const struct http_message *m, bool response, uint64_t *length, struct span *codings);
+enum framing http1_framing(const struct http_message *m, bool response, uint64_t *length,
+			   struct span *codings);
 /* A chunk-size line without its line end; extensions are allowed. */
 bool http1_chunk_size(struct span line, uint64_t *size);
 

@@ -8,7 +8,7 @@
 #define STATUS_LINE_MAX 1024
 
 static const struct span methods[] = {
-	{ "GET", 3 }, { "POST", 4 }, { "PUT", 3 }, { "DELETE", 6 }, { "PATCH", 5 },
+	{ "GET", 3 },  { "POST", 4 },	 { "PUT", 3 },	   { "DELETE", 6 }, { "PATCH", 5 },
 	{ "HEAD", 4 }, { "OPTIONS", 7 }, { "CONNECT", 7 }, { "TRACE", 5 },
 };
 
@@ -40,7 +40,8 @@ static enum verdict status_begins(struct span text, size_t at)
 	struct start_line start;
 	struct span line;
 
-	for (size_t i = 7; i < 13 && i < room; i++) { /* HTTP/1.x SP 3DIGIT, then SP or the line end */
+	for (size_t i = 7; i < 13 && i < room;
+	     i++) { /* HTTP/1.x SP 3DIGIT, then SP or the line end */
 		unsigned char c = (unsigned char)rest.p[i];
 		bool digit = i == 7 || (i >= 9 && i < 12);
 		if (digit ? !isdigit(c) : c != ' ' && !(i == 12 && (c == '\r' || c == '\n')))
@@ -91,7 +92,9 @@ enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from
 	const size_t mark_len = sizeof(mark) - 1;
 
 	for (;;) {
-		const char *hit = *from < text.len ? memmem(text.p + *from, text.len - *from, mark, mark_len) : NULL;
+		const char *hit = *from < text.len
+					  ? memmem(text.p + *from, text.len - *from, mark, mark_len)
+					  : NULL;
 		enum verdict v = VERDICT_NO;
 
 		if (!hit) {

@@ -7,7 +7,8 @@
 static bool is_token(struct span s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if (!isalnum((unsigned char)s.p[i]) && !(s.p[i] && strchr("!#$%&'*+-.^_`|~", s.p[i])))
+		if (!isalnum((unsigned char)s.p[i]) &&
+		    !(s.p[i] && strchr("!#$%&'*+-.^_`|~", s.p[i])))
 			return false;
 	return s.len > 0;
 }
@@ -37,7 +38,8 @@ static bool status_line(struct span line, struct start_line *out)
 	uint64_t status;
 
 	if (line.len < 12 || !version(span_at(line.p, 8), &out->minor) || line.p[8] != ' ' ||
-	    (line.len > 12 && line.p[12] != ' ') || !span_u64(span_at(line.p + 9, 3), &status) || status < 100)
+	    (line.len > 12 && line.p[12] != ' ') || !span_u64(span_at(line.p + 9, 3), &status) ||
+	    status < 100)
 		return false;
 	out->response = true;
 	out->status = (int)status;
@@ -59,7 +61,8 @@ bool http1_start_line(struct span line, struct start_line *out)
 	*out = (struct start_line){ 0 };
 	if (span_starts(line, SPAN("HTTP/")))
 		return status_line(line, out);
-	if (!span_split(&line, ' ', &method) || !is_token(method) || method.len > 32 || line.len < 10)
+	if (!span_split(&line, ' ', &method) || !is_token(method) || method.len > 32 ||
+	    line.len < 10)
 		return false;
 	out->method = method;
 	out->target = span_at(line.p, line.len - 9);
@@ -93,7 +96,8 @@ int http1_fields(struct arena *a, struct span text, struct field **fields, size_
 			if (!last)
 				continue;
 			struct span more = span_trim(line);
-			last->value = arena_printf(a, "%.*s %.*s", SPAN_FMT(last->value), SPAN_FMT(more));
+			last->value =
+				arena_printf(a, "%.*s %.*s", SPAN_FMT(last->value), SPAN_FMT(more));
 			continue;
 		}
 		const char *colon = line.len ? memchr(line.p, ':', line.len) : NULL;
@@ -104,7 +108,8 @@ int http1_fields(struct arena *a, struct span text, struct field **fields, size_
 			return -E2BIG;
 		last = arena_push(a, fields, n, sizeof(*last));
 		last->name = span_trim(span_at(line.p, (size_t)(colon - line.p)));
-		last->value = span_trim(span_at(colon + 1, line.len - (size_t)(colon - line.p) - 1));
+		last->value =
+			span_trim(span_at(colon + 1, line.len - (size_t)(colon - line.p) - 1));
 	}
 	return 0;
 }
@@ -129,7 +134,8 @@ static enum framing length_of(const struct http_message *m, uint64_t *length, bo
 	return FRAMING_LENGTH;
 }
 
-enum framing http1_framing(const struct http_message *m, bool response, uint64_t *length, struct span *codings)
+enum framing http1_framing(const struct http_message *m, bool response, uint64_t *length,
+			   struct span *codings)
 {
 	struct span te = http_field(m, "transfer-encoding");
 	bool found;
@@ -137,7 +143,8 @@ enum framing http1_framing(const struct http_message *m, bool response, uint64_t
 	*codings = SPAN_NONE;
 	if (te.p) {
 		struct span tail = SPAN("chunked");
-		if (te.len >= tail.len && span_ieq(span_at(te.p + te.len - tail.len, tail.len), tail)) {
+		if (te.len >= tail.len &&
+		    span_ieq(span_at(te.p + te.len - tail.len, tail.len), tail)) {
 			te = span_trim(span_at(te.p, te.len - tail.len));
 			if (te.len && te.p[te.len - 1] == ',')
 				*codings = span_at(te.p, te.len - 1);

@@ -10,7 +10,7 @@
 struct jsonl {
 	struct framer_sink sink;
 	struct buf line;
-	bool lost;      /* between a gap and the next line end */
+	bool lost; /* between a gap and the next line end */
 	bool after_gap;
 	bool too_long;
 };
@@ -26,7 +26,9 @@ static void *jsonl_open(const struct framer_sink *sink)
 
 static void take_line(struct jsonl *s, struct span line)
 {
-	struct frame f = { .kind = FRAME_JSON_LINE, .after_gap = s->after_gap, .data = span_trim(line) };
+	struct frame f = { .kind = FRAME_JSON_LINE,
+			   .after_gap = s->after_gap,
+			   .data = span_trim(line) };
 
 	if (s->lost || s->too_long) {
 		s->after_gap = true;
@@ -105,8 +107,8 @@ static void jsonl_close(void *state)
 }
 
 const struct framer_kind framer_jsonl = {
-	.types = { "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
-		   "application/json-lines" },
+	.types = { "application/x-ndjson", "application/ndjson", "application/jsonl",
+		   "application/x-jsonlines", "application/json-lines" },
 	.open = jsonl_open,
 	.feed = jsonl_feed,
 	.gap = jsonl_gap,

@@ -8,7 +8,7 @@
 
 struct lines {
 	struct buf line;
-	bool lost;      /* until the next line end */
+	bool lost; /* until the next line end */
 	bool after_gap;
 	uint64_t last_ns; /* last byte seen */
 };
@@ -31,7 +31,8 @@ static enum verdict jsonrpc_probe(struct probe *p, const struct conn_info *info)
 	if (info->source == SOURCE_TLS)
 		return VERDICT_NO;
 	/* On pipes other output may come first; whoever speaks JSON-RPC over a socket begins with it. */
-	if (info->source == SOURCE_SOCKET && p->anchored && p->text.p[0] != '{' && p->text.p[0] != '[')
+	if (info->source == SOURCE_SOCKET && p->anchored && p->text.p[0] != '{' &&
+	    p->text.p[0] != '[')
 		return VERDICT_NO;
 	while (p->from < p->text.len) {
 		struct span rest = span_at(p->text.p + p->from, p->text.len - p->from), line;
@@ -58,7 +59,9 @@ static void *jsonrpc_open(struct proto_conn *c)
 static void take_line(struct jsonrpc *j, enum dir dir, struct span line, uint64_t ts_ns)
 {
 	struct lines *l = &j->lines[dir];
-	struct frame f = { .kind = FRAME_JSON_LINE, .dir = dir, .ts_ns = ts_ns, .data = span_trim(line) };
+	struct frame f = {
+		.kind = FRAME_JSON_LINE, .dir = dir, .ts_ns = ts_ns, .data = span_trim(line)
+	};
 
 	if (l->lost) {
 		l->lost = false;

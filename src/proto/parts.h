@@ -12,17 +12,17 @@
 struct body {
 	struct http_message *msg;
 	struct xfer *x;
-	struct buf wire;      /* as sent; kept of coded bodies only, for when decoding fails */
-	struct buf content;   /* decoded; of framed bodies only what does not belong to any frame */
+	struct buf wire;    /* as sent; kept of coded bodies only, for when decoding fails */
+	struct buf content; /* decoded; of framed bodies only what does not belong to any frame */
 	struct coding_chain *codings; /* NULL: none, or given up */
-	struct framer *framer;        /* NULL: not a streamed kind */
-	uint64_t ts_ns;               /* of the bytes being fed */
-	size_t framed;                /* bytes in frames */
-	bool begun; /* by body_begin */
+	struct framer *framer;	      /* NULL: not a streamed kind */
+	uint64_t ts_ns;		      /* of the bytes being fed */
+	size_t framed;		      /* bytes in frames */
+	bool begun;		      /* by body_begin */
 	bool coded;
 	bool headless; /* no head says what it is: its first bytes are looked at */
-	bool holed;   /* bytes are missing, counted or not: it cannot be complete */
-	bool stopped; /* nothing more is kept: truncated, or lost inside a coded body */
+	bool holed;    /* bytes are missing, counted or not: it cannot be complete */
+	bool stopped;  /* nothing more is kept: truncated, or lost inside a coded body */
 };
 
 /* An exchange in the making. */
@@ -32,8 +32,8 @@ struct xfer {
 	struct xfer *next;
 	struct body request;
 	struct body response;
-	bool request_begun;  /* HTTP/2: its head was seen */
-	bool request_loose;  /* HTTP/2: its end may have been lost unseen */
+	bool request_begun; /* HTTP/2: its head was seen */
+	bool request_loose; /* HTTP/2: its end may have been lost unseen */
 	bool request_done;
 	bool response_begun;
 	bool response_done;
@@ -64,8 +64,8 @@ void body_end(struct body *b, bool complete);
 enum verdict { VERDICT_NO, VERDICT_MORE, VERDICT_YES };
 struct probe {
 	struct span text; /* one direction, from its first byte that is kept */
-	bool anchored;    /* text begins where the connection began */
-	size_t from;      /* offsets before it were ruled out by an earlier probe; updated */
+	bool anchored;	  /* text begins where the connection began */
+	size_t from;	  /* offsets before it were ruled out by an earlier probe; updated */
 };
 
 struct protocol {
@@ -89,7 +89,8 @@ extern const struct protocol protocol_jsonrpc;
 const struct conn_info *conn_info(const struct proto_conn *c);
 void conn_exchange(struct proto_conn *c, struct exchange *ex);
 void conn_message(struct proto_conn *c, const struct exchange *upgrade, const struct frame *f);
-void conn_state(struct proto_conn *c, enum proto_state state, const char *protocol, const char *reason);
+void conn_state(struct proto_conn *c, enum proto_state state, const char *protocol,
+		const char *reason);
 /* Another protocol takes over; the old state is freed once the current call returned. */
 void conn_become(struct proto_conn *c, const struct protocol *p, void *state);
 /* The rest is not looked at. What is open is handed out with `reason`. */

@@ -16,12 +16,12 @@ struct sse {
 	struct buf name;
 	struct buf id; /* of this event only: what a client would carry over is not on the wire */
 	bool has_data;
-	bool skip_lf;   /* the last byte was CR */
-	bool begun;     /* past the first line, where a byte order mark may stand */
-	bool rest;      /* inside text that is no part of the format */
-	bool lost;      /* between a gap and the next blank line */
+	bool skip_lf; /* the last byte was CR */
+	bool begun;   /* past the first line, where a byte order mark may stand */
+	bool rest;    /* inside text that is no part of the format */
+	bool lost;    /* between a gap and the next blank line */
 	bool after_gap;
-	bool too_long;  /* event beyond LIMIT_FRAME: dropped */
+	bool too_long; /* event beyond LIMIT_FRAME: dropped */
 };
 
 static void *sse_open(const struct framer_sink *sink)

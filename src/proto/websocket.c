@@ -17,22 +17,22 @@ enum opcode { OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE = 8, OP_PING, OP_PON
 struct side {
 	unsigned char head[HEAD_MAX];
 	size_t n_head;
-	uint64_t left;     /* of the payload */
-	uint64_t at;       /* in the payload: where the mask stands */
+	uint64_t left; /* of the payload */
+	uint64_t at;   /* in the payload: where the mask stands */
 	bool in_payload;
 	bool control;
-	bool last;         /* FIN of the current frame */
-	bool open;         /* a message is begun */
+	bool last; /* FIN of the current frame */
+	bool open; /* a message is begun */
 	bool text;
 	bool deflated;
-	bool spoiled;      /* this message lacks bytes or is too long: it is dropped */
+	bool spoiled; /* this message lacks bytes or is too long: it is dropped */
 	bool after_gap;
 	bool masked;
 	unsigned char mask[4];
 	struct buf message;
 	z_stream z;
-	bool inflating;    /* inflateInit2 done */
-	bool takeover;     /* the window lives over messages */
+	bool inflating; /* inflateInit2 done */
+	bool takeover;	/* the window lives over messages */
 };
 
 struct websocket {
@@ -60,7 +60,8 @@ struct websocket *websocket_new(struct proto_conn *c, const struct exchange *upg
 		struct side *s = &w->side[dir];
 		bool client = dir == (int)asker;
 		buf_init(&s->message, LIMIT_FRAME);
-		s->takeover = !has(ext, client ? "client_no_context_takeover" : "server_no_context_takeover");
+		s->takeover = !has(ext, client ? "client_no_context_takeover"
+					       : "server_no_context_takeover");
 	}
 	return w;
 }
@@ -112,7 +113,9 @@ static const char *inflate_message(struct side *s, struct buf *out)
 
 static const char *end_message(struct websocket *w, struct side *s, enum dir dir, uint64_t ts_ns)
 {
-	struct frame f = { .kind = s->text ? FRAME_TEXT : FRAME_BINARY, .dir = dir, .ts_ns = ts_ns };
+	struct frame f = { .kind = s->text ? FRAME_TEXT : FRAME_BINARY,
+			   .dir = dir,
+			   .ts_ns = ts_ns };
 	struct buf plain;
 	const char *why = NULL;
 
@@ -165,11 +168,13 @@ static const char *begin_frame(struct websocket *w, struct side *s)
 		memcpy(s->mask, s->head + 2 + wide, 4);
 	s->control = op >= OP_CLOSE;
 	s->last = s->head[0] & FLAG_FIN;
-	if (s->head[0] & FLAG_RESERVED || (op > OP_BINARY && op < OP_CLOSE) || op > OP_PONG || s->left >> 63)
+	if (s->head[0] & FLAG_RESERVED || (op > OP_BINARY && op < OP_CLOSE) || op > OP_PONG ||
+	    s->left >> 63)
 		return "malformed frame";
 	if (s->control)
 		return s->left > 125 || !s->last ? "malformed frame" : NULL;
-	if (s->open != (op == OP_CONTINUATION) || (s->head[0] & FLAG_DEFLATED && (s->open || !w->deflate)))
+	if (s->open != (op == OP_CONTINUATION) ||
+	    (s->head[0] & FLAG_DEFLATED && (s->open || !w->deflate)))
 		return "malformed frame";
 	if (!s->open) {
 		s->open = true;
@@ -196,7 +201,8 @@ static void take_payload(struct side *s, const char *p, size_t n)
 	s->message.len += n;
 }
 
-const char *websocket_feed(struct websocket *w, enum dir dir, const char *p, size_t len, uint64_t ts_ns)
+const char *websocket_feed(struct websocket *w, enum dir dir, const char *p, size_t len,
+			   uint64_t ts_ns)
 {
 	struct side *s = &w->side[dir];
 	const char *why = NULL;

@@ -9,7 +9,8 @@ struct websocket;
 struct websocket *websocket_new(struct proto_conn *c, const struct exchange *upgrade);
 void websocket_free(struct websocket *w);
 /* NULL, or why nothing more can be read: then feed it no more. */
-const char *websocket_feed(struct websocket *w, enum dir dir, const char *p, size_t len, uint64_t ts_ns);
+const char *websocket_feed(struct websocket *w, enum dir dir, const char *p, size_t len,
+			   uint64_t ts_ns);
 const char *websocket_gap(struct websocket *w, enum dir dir, uint64_t missing);
 size_t websocket_held(const struct websocket *w);
 

@@ -4,7 +4,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
 	static const char *const extensions[] = {
-		"", "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+		"",
+		"Sec-WebSocket-Extensions: permessage-deflate\r\n",
 		"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n",
 		"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n",
 	};

@@ -74,7 +74,8 @@ static void tell_exchange(void *ctx, struct exchange *ex)
 		abort();
 }
 
-static void tell_loose(void *ctx, const struct conn_info *conn, const struct exchange *upgrade, const struct frame *f)
+static void tell_loose(void *ctx, const struct conn_info *conn, const struct exchange *upgrade,
+		       const struct frame *f)
 {
 	(void)ctx, (void)conn;
 	if (upgrade)
@@ -82,8 +83,8 @@ static void tell_loose(void *ctx, const struct conn_info *conn, const struct exc
 	tell_frame(f);
 }
 
-static void tell_state(void *ctx, const struct conn_info *conn, enum proto_state state, const char *protocol,
-		       const char *reason)
+static void tell_state(void *ctx, const struct conn_info *conn, enum proto_state state,
+		       const char *protocol, const char *reason)
 {
 	(void)ctx, (void)conn;
 	tell_number(state);

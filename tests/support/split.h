@@ -24,14 +24,38 @@ struct play {
 	uint64_t missing;
 };
 
-#define IN(lit) { PLAY_DATA, DIR_IN, { (lit), sizeof(lit) - 1 }, 0 }
-#define OUT(lit) { PLAY_DATA, DIR_OUT, { (lit), sizeof(lit) - 1 }, 0 }
-#define IN_SPAN(s) { PLAY_DATA, DIR_IN, s, 0 }
-#define OUT_SPAN(s) { PLAY_DATA, DIR_OUT, s, 0 }
-#define GAP_IN(n) { PLAY_GAP, DIR_IN, { NULL, 0 }, n }
-#define GAP_OUT(n) { PLAY_GAP, DIR_OUT, { NULL, 0 }, n }
-#define EOF_IN { PLAY_EOF, DIR_IN, { NULL, 0 }, 0 }
-#define EOF_OUT { PLAY_EOF, DIR_OUT, { NULL, 0 }, 0 }
+#define IN(lit)                                                  \
+	{                                                        \
+		PLAY_DATA, DIR_IN, { (lit), sizeof(lit) - 1 }, 0 \
+	}
+#define OUT(lit)                                                  \
+	{                                                         \
+		PLAY_DATA, DIR_OUT, { (lit), sizeof(lit) - 1 }, 0 \
+	}
+#define IN_SPAN(s)                      \
+	{                               \
+		PLAY_DATA, DIR_IN, s, 0 \
+	}
+#define OUT_SPAN(s)                      \
+	{                                \
+		PLAY_DATA, DIR_OUT, s, 0 \
+	}
+#define GAP_IN(n)                                \
+	{                                        \
+		PLAY_GAP, DIR_IN, { NULL, 0 }, n \
+	}
+#define GAP_OUT(n)                                \
+	{                                         \
+		PLAY_GAP, DIR_OUT, { NULL, 0 }, n \
+	}
+#define EOF_IN                                   \
+	{                                        \
+		PLAY_EOF, DIR_IN, { NULL, 0 }, 0 \
+	}
+#define EOF_OUT                                   \
+	{                                         \
+		PLAY_EOF, DIR_OUT, { NULL, 0 }, 0 \
+	}
 
 struct transcript {
 	struct buf text;
@@ -67,12 +91,13 @@ static inline void put_fields(struct buf *b, const char *what, const struct fiel
 
 static inline void put_message(struct buf *b, const char *what, const struct http_message *m)
 {
-	buf_printf(b, " %s began %" PRIu64 " head %" PRIu64 " ended %" PRIu64 " wire %" PRIu64, what, m->began_ns,
-		   m->head_ns, m->ended_ns, m->wire_len);
+	buf_printf(b, " %s began %" PRIu64 " head %" PRIu64 " ended %" PRIu64 " wire %" PRIu64,
+		   what, m->began_ns, m->head_ns, m->ended_ns, m->wire_len);
 	if (m->missing)
 		buf_printf(b, " missing %" PRIu64, m->missing);
-	buf_printf(b, "%s%s%s%s\n", m->complete ? " complete" : "", m->truncated ? " truncated" : "",
-		   m->undecoded ? " undecoded: " : "", m->undecoded ? m->undecoded : "");
+	buf_printf(b, "%s%s%s%s\n", m->complete ? " complete" : "",
+		   m->truncated ? " truncated" : "", m->undecoded ? " undecoded: " : "",
+		   m->undecoded ? m->undecoded : "");
 	put_fields(b, "field", m->fields, m->n_fields);
 	put_fields(b, "trailer", m->trailers, m->n_trailers);
 	if (m->body.len) {
@@ -86,8 +111,8 @@ static inline void put_frame(struct buf *b, const struct frame *f)
 {
 	static const char *const kinds[] = { "sse", "json-line", "text", "binary", "event-stream" };
 
-	buf_printf(b, "  frame %s %s%s ts %" PRIu64, kinds[f->kind], f->dir == DIR_IN ? "in" : "out",
-		   f->after_gap ? " after-gap" : "", f->ts_ns);
+	buf_printf(b, "  frame %s %s%s ts %" PRIu64, kinds[f->kind],
+		   f->dir == DIR_IN ? "in" : "out", f->after_gap ? " after-gap" : "", f->ts_ns);
 	if (f->name.p) {
 		buf_add_text(b, " name ");
 		put_bytes(b, f->name);
@@ -108,22 +133,23 @@ static inline void on_exchange(void *ctx, struct exchange *ex)
 
 	t->n_exchanges++;
 	t->n_complete += ex->request.complete && ex->response.complete;
-	ck_assert_msg((ex->cut == NULL) == (ex->request.complete && ex->response.complete), "cut says %s",
-		      ex->cut ? ex->cut : "NULL");
-	buf_printf(b, "exchange %" PRIu64 " %s %s ", ex->stream_id, ex->client ? "client" : "server", ex->version);
+	ck_assert_msg((ex->cut == NULL) == (ex->request.complete && ex->response.complete),
+		      "cut says %s", ex->cut ? ex->cut : "NULL");
+	buf_printf(b, "exchange %" PRIu64 " %s %s ", ex->stream_id,
+		   ex->client ? "client" : "server", ex->version);
 	put_bytes(b, ex->method);
 	put_bytes(b, ex->target);
 	put_bytes(b, ex->authority);
-	buf_printf(b, " status %d%s%s%s\n", ex->status, ex->upgraded ? " upgraded" : "", ex->cut ? " cut: " : "",
-		   ex->cut ? ex->cut : "");
+	buf_printf(b, " status %d%s%s%s\n", ex->status, ex->upgraded ? " upgraded" : "",
+		   ex->cut ? " cut: " : "", ex->cut ? ex->cut : "");
 	put_message(b, "request", &ex->request);
 	put_message(b, "response", &ex->response);
 	for (size_t i = 0; i < ex->n_frames; i++)
 		put_frame(b, &ex->frames[i]);
 }
 
-static inline void on_message(void *ctx, const struct conn_info *conn, const struct exchange *upgrade,
-			      const struct frame *f)
+static inline void on_message(void *ctx, const struct conn_info *conn,
+			      const struct exchange *upgrade, const struct frame *f)
 {
 	struct transcript *t = ctx;
 
@@ -134,14 +160,15 @@ static inline void on_message(void *ctx, const struct conn_info *conn, const str
 	put_frame(&t->text, f);
 }
 
-static inline void on_state(void *ctx, const struct conn_info *conn, enum proto_state state, const char *protocol,
-			    const char *reason)
+static inline void on_state(void *ctx, const struct conn_info *conn, enum proto_state state,
+			    const char *protocol, const char *reason)
 {
 	static const char *const states[] = { "unknown", "decoded", "tunnel", "opaque" };
 	struct transcript *t = ctx;
 
 	(void)conn;
-	buf_printf(&t->text, "state %s %s %s\n", states[state], protocol ? protocol : "-", reason ? reason : "-");
+	buf_printf(&t->text, "state %s %s %s\n", states[state], protocol ? protocol : "-",
+		   reason ? reason : "-");
 }
 
 static const struct proto_events split_events = { on_exchange, on_message, on_state };
@@ -155,8 +182,8 @@ static inline size_t piece(size_t most, size_t left)
 }
 
 /* Time of an operation: its number, so that each byte has the same time however it is fed. */
-static inline struct transcript play(const struct conn_info *info, const struct play *ops, size_t n, size_t most,
-				     const char *why)
+static inline struct transcript play(const struct conn_info *info, const struct play *ops, size_t n,
+				     size_t most, const char *why)
 {
 	struct transcript t = { 0 };
 
@@ -189,7 +216,8 @@ static inline void transcript_fini(struct transcript *t)
 }
 
 /* Plays the script in all ways; the transcript is the caller's to free. */
-static inline struct transcript split_play(const struct conn_info *info, const struct play *ops, size_t n)
+static inline struct transcript split_play(const struct conn_info *info, const struct play *ops,
+					   size_t n)
 {
 	static const size_t most[] = { 1, 2, 3, 7, 30, 200, 5000 };
 	struct transcript whole = play(info, ops, n, SIZE_MAX, "observer stopped");
@@ -197,8 +225,8 @@ static inline struct transcript split_play(const struct conn_info *info, const s
 	for (size_t i = 0; i < sizeof(most) / sizeof(*most); i++) {
 		struct transcript t = play(info, ops, n, most[i], "observer stopped");
 		ck_assert_msg(span_eq(buf_span(&whole.text), buf_span(&t.text)),
-			      "pieces of up to %zu bytes differ:\n--- whole\n%s\n--- split\n%s", most[i],
-			      buf_text(&whole.text), buf_text(&t.text));
+			      "pieces of up to %zu bytes differ:\n--- whole\n%s\n--- split\n%s",
+			      most[i], buf_text(&whole.text), buf_text(&t.text));
 		transcript_fini(&t);
 	}
 	return whole;
@@ -209,12 +237,15 @@ static inline bool transcript_has(struct transcript *t, const char *text)
 	return span_find(buf_span(&t->text), span_of(text)).p;
 }
 
-#define ck_has(t, what) ck_assert_msg(transcript_has(t, what), "lacks <%s>:\n%s", what, buf_text(&(t)->text))
-#define ck_has_not(t, what) ck_assert_msg(!transcript_has(t, what), "has <%s>:\n%s", what, buf_text(&(t)->text))
+#define ck_has(t, what) \
+	ck_assert_msg(transcript_has(t, what), "lacks <%s>:\n%s", what, buf_text(&(t)->text))
+#define ck_has_not(t, what) \
+	ck_assert_msg(!transcript_has(t, what), "has <%s>:\n%s", what, buf_text(&(t)->text))
 #define SPLIT_PLAY(info, ops) split_play(info, ops, sizeof(ops) / sizeof(*(ops)))
 
-static const struct conn_info split_conn __attribute__((unused)) = { .id = 7, .source = SOURCE_TLS, .pid = 42 };
-static const struct conn_info split_late __attribute__((unused)) = { .id = 8, .source = SOURCE_TLS, .pid = 42,
-								      .joined_late = true };
+static const struct conn_info split_conn
+	__attribute__((unused)) = { .id = 7, .source = SOURCE_TLS, .pid = 42 };
+static const struct conn_info split_late
+	__attribute__((unused)) = { .id = 8, .source = SOURCE_TLS, .pid = 42, .joined_late = true };
 
 #endif

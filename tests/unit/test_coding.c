@@ -30,13 +30,18 @@ static struct span pack(const char *coding, struct span s)
 	char *out = malloc(room);
 
 	if (!strcmp(coding, "br")) {
-		BrotliEncoderCompress(5, 22, BROTLI_MODE_GENERIC, s.len, (const uint8_t *)s.p, &room, (uint8_t *)out);
+		BrotliEncoderCompress(5, 22, BROTLI_MODE_GENERIC, s.len, (const uint8_t *)s.p,
+				      &room, (uint8_t *)out);
 		return span_at(out, room);
 	}
 	if (!strcmp(coding, "zstd"))
 		return span_at(out, ZSTD_compress(out, room, s.p, s.len, 3));
 	free(out);
-	return zlib_pack(s, !strcmp(coding, "gzip") ? 31 : !strcmp(coding, "raw") ? -15 : 15, false);
+	return zlib_pack(s,
+			 !strcmp(coding, "gzip")  ? 31
+			 : !strcmp(coding, "raw") ? -15
+						  : 15,
+			 false);
 }
 
 static struct span join(struct span a, struct span b)
@@ -52,10 +57,13 @@ static struct span join(struct span a, struct span b)
 static struct span answer(const char *coding, const char *type, struct span body, bool to_end)
 {
 	char head[300];
-	int n = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Encoding: %s\r\n", type, coding);
+	int n = snprintf(head, sizeof(head),
+			 "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Encoding: %s\r\n", type,
+			 coding);
 
 	if (!to_end)
-		n += snprintf(head + n, sizeof(head) - (size_t)n, "Content-Length: %zu\r\n", body.len);
+		n += snprintf(head + n, sizeof(head) - (size_t)n, "Content-Length: %zu\r\n",
+			      body.len);
 	n += snprintf(head + n, sizeof(head) - (size_t)n, "\r\n");
 	return join(span_at(head, (size_t)n), body);
 }
@@ -80,8 +88,10 @@ static const struct {
 	const char *named;
 	const char *pack[3];
 } good[] = {
-	{ "gzip", { "gzip" } }, { "x-gzip", { "gzip" } }, { "GZip", { "gzip" } }, { "deflate", { "deflate" } },
-	{ "deflate", { "raw" } }, { "br", { "br" } }, { "zstd", { "zstd" } }, { "identity", { NULL } },
+	{ "gzip", { "gzip" } },		  { "x-gzip", { "gzip" } },
+	{ "GZip", { "gzip" } },		  { "deflate", { "deflate" } },
+	{ "deflate", { "raw" } },	  { "br", { "br" } },
+	{ "zstd", { "zstd" } },		  { "identity", { NULL } },
 	{ "gzip, br", { "gzip", "br" } }, { "zstd,identity , deflate", { "zstd", "deflate" } },
 };
 
@@ -111,8 +121,11 @@ START_TEST(request_decodes)
 {
 	struct span body = pack("zstd", SPAN("{\"model\":\"m\"}"));
 	char head[100];
-	snprintf(head, sizeof(head), "POST / HTTP/1.1\r\nContent-Encoding: zstd\r\nContent-Length: %zu\r\n\r\n", body.len);
-	const struct play ops[] = { OUT_SPAN(join(span_of(head), body)), IN("HTTP/1.1 204 No\r\n\r\n") };
+	snprintf(head, sizeof(head),
+		 "POST / HTTP/1.1\r\nContent-Encoding: zstd\r\nContent-Length: %zu\r\n\r\n",
+		 body.len);
+	const struct play ops[] = { OUT_SPAN(join(span_of(head), body)),
+				    IN("HTTP/1.1 204 No\r\n\r\n") };
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
 	ck_has(&t, "body [{\"model\":\"m\"}]");
@@ -125,7 +138,8 @@ START_TEST(transfer_coding)
 {
 	struct span body = pack("gzip", SPAN("over and over"));
 	char head[200];
-	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n%zx\r\n", body.len);
+	snprintf(head, sizeof(head),
+		 "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n%zx\r\n", body.len);
 	struct transcript t = play_answer(join(join(span_of(head), body), SPAN("\r\n0\r\n\r\n")));
 
 	ck_has(&t, "body [over and over]");
@@ -136,12 +150,14 @@ END_TEST
 START_TEST(members_and_padding)
 {
 	struct span two = join(pack("gzip", SPAN("one ")), pack("gzip", SPAN("two")));
-	struct transcript t = play_answer(answer("gzip", "a/b", join(two, span_at("\0\0\0", 3)), false));
+	struct transcript t =
+		play_answer(answer("gzip", "a/b", join(two, span_at("\0\0\0", 3)), false));
 
 	ck_has(&t, "complete\n");
 	ck_has(&t, "body [one two]");
 	transcript_fini(&t);
-	t = play_answer(answer("zstd", "a/b", join(pack("zstd", SPAN("one ")), pack("zstd", SPAN("two"))), false));
+	t = play_answer(answer("zstd", "a/b",
+			       join(pack("zstd", SPAN("one ")), pack("zstd", SPAN("two"))), false));
 	ck_has(&t, "body [one two]");
 	transcript_fini(&t);
 }
@@ -180,8 +196,11 @@ START_TEST(gap_inside)
 	struct span coded = zlib_pack(text, 31, false);
 	struct span all = answer("gzip", "a/b", coded, false);
 	const struct play ops[] = {
-		OUT("GET / HTTP/1.1\r\n\r\n"), IN_SPAN(span_at(all.p, all.len - 1000)), GAP_IN(100),
-		IN_SPAN(span_at(all.p + all.len - 900, 900)), OUT("GET /2 HTTP/1.1\r\n\r\n"),
+		OUT("GET / HTTP/1.1\r\n\r\n"),
+		IN_SPAN(span_at(all.p, all.len - 1000)),
+		GAP_IN(100),
+		IN_SPAN(span_at(all.p + all.len - 900, 900)),
+		OUT("GET /2 HTTP/1.1\r\n\r\n"),
 		IN("HTTP/1.1 204 No\r\n\r\n"),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
@@ -243,13 +262,15 @@ START_TEST(streamed)
 	deflateEnd(&z);
 	const struct play ops[] = {
 		OUT("GET / HTTP/1.1\r\n\r\n"),
-		IN_SPAN(answer("gzip", "text/event-stream; charset=utf-8", span_at(out[0], len[0]), true)),
+		IN_SPAN(answer("gzip", "text/event-stream; charset=utf-8", span_at(out[0], len[0]),
+			       true)),
 		IN_SPAN(span_at(out[1], len[1])),
 		IN_SPAN(span_at(out[2], len[2])),
 		EOF_IN,
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
-	ck_has(&t, "frame sse in ts 2 [one]\n  frame sse in ts 3 [two]\n  frame sse in ts 4 [three]\n");
+	ck_has(&t,
+	       "frame sse in ts 2 [one]\n  frame sse in ts 3 [two]\n  frame sse in ts 4 [three]\n");
 	ck_assert_uint_eq(t.n_complete, 1);
 	transcript_fini(&t);
 }

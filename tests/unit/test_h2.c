@@ -25,8 +25,15 @@ static struct span peer_take(struct peer *p)
 
 static void frame(struct peer *p, int type, int flags, uint32_t stream, struct span payload)
 {
-	char head[] = { (char)(payload.len >> 16), (char)(payload.len >> 8), (char)payload.len, (char)type, (char)flags,
-			(char)(stream >> 24), (char)(stream >> 16), (char)(stream >> 8), (char)stream };
+	char head[] = { (char)(payload.len >> 16),
+			(char)(payload.len >> 8),
+			(char)payload.len,
+			(char)type,
+			(char)flags,
+			(char)(stream >> 24),
+			(char)(stream >> 16),
+			(char)(stream >> 8),
+			(char)stream };
 
 	buf_add(&p->out, head, sizeof(head));
 	buf_add_span(&p->out, payload);
@@ -44,8 +51,8 @@ static struct span block(struct peer *p, const char *lines)
 		struct span value = span_find(line, SPAN(": "));
 		if (!value.p)
 			continue;
-		nv[n++] = (nghttp2_nv){ (uint8_t *)line.p, (uint8_t *)value.p + 2, line.len - value.len, value.len - 2,
-					NGHTTP2_NV_FLAG_NONE };
+		nv[n++] = (nghttp2_nv){ (uint8_t *)line.p, (uint8_t *)value.p + 2,
+					line.len - value.len, value.len - 2, NGHTTP2_NV_FLAG_NONE };
 	}
 	ssize_t len = nghttp2_hd_deflate_hd(p->deflater, (uint8_t *)out, sizeof(out), nv, n);
 	ck_assert_int_ge(len, 0);
@@ -68,7 +75,9 @@ static void preface(struct peer *p)
 	frame(p, 4, 0, 0, SPAN("\0\3\0\0\0\144"));
 }
 
-#define POST ":method: POST\n:scheme: https\n:path: /v1/messages\n:authority: api.test\nx-key: secret-value\n"
+#define POST                                                                                \
+	":method: POST\n:scheme: https\n:path: /v1/messages\n:authority: api.test\nx-key: " \
+	"secret-value\n"
 #define OK ":status: 200\ncontent-type: application/json\nx-request-id: req-1\n"
 
 START_TEST(interleaved)
@@ -78,7 +87,9 @@ START_TEST(interleaved)
 	peer_init(&s);
 	preface(&c);
 	headers(&c, 1, false, POST);
-	headers(&c, 3, true, ":method: GET\n:scheme: https\n:path: /two\n:authority: api.test\nx-key: secret-value\n");
+	headers(&c, 3, true,
+		":method: GET\n:scheme: https\n:path: /two\n:authority: api.test\nx-key: "
+		"secret-value\n");
 	data(&c, 1, false, "hel");
 	struct span c1 = peer_take(&c);
 	frame(&s, 4, 0, 0, SPAN(""));
@@ -97,7 +108,8 @@ START_TEST(interleaved)
 	headers(&s, 1, true, "grpc-status: 0\n");
 	struct span s3 = peer_take(&s);
 
-	const struct play ops[] = { OUT_SPAN(c1), IN_SPAN(s1), OUT_SPAN(c2), IN_SPAN(s2), IN_SPAN(s3) };
+	const struct play ops[] = { OUT_SPAN(c1), IN_SPAN(s1), OUT_SPAN(c2), IN_SPAN(s2),
+				    IN_SPAN(s3) };
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 	ck_assert_uint_eq(t.n_complete, 2);
 	ck_has(&t, "state decoded h2 -\n"
@@ -195,10 +207,13 @@ START_TEST(resets)
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 	ck_assert_uint_eq(t.n_exchanges, 5);
 	ck_assert_uint_eq(t.n_complete, 1);
-	ck_has(&t, "exchange 1 client 2 [POST][/v1/messages][api.test] status 200 cut: reset: CANCEL\n");
+	ck_has(&t, "exchange 1 client 2 [POST][/v1/messages][api.test] status 200 cut: reset: "
+		   "CANCEL\n");
 	ck_has(&t, "body [par]");
-	ck_has(&t, "exchange 3 client 2 [POST][/v1/messages][api.test] status 0 cut: reset: REFUSED_STREAM\n");
-	ck_has(&t, "exchange 7 client 2 [POST][/v1/messages][api.test] status 0 cut: refused: GOAWAY\n");
+	ck_has(&t, "exchange 3 client 2 [POST][/v1/messages][api.test] status 0 cut: reset: "
+		   "REFUSED_STREAM\n");
+	ck_has(&t, "exchange 7 client 2 [POST][/v1/messages][api.test] status 0 cut: refused: "
+		   "GOAWAY\n");
 	ck_has(&t, "exchange 5 client 2 [POST][/v1/messages][api.test] status 429\n");
 	transcript_fini(&t);
 }
@@ -292,7 +307,8 @@ START_TEST(gap_in_data)
 	struct span s3 = peer_take(&s);
 
 	const struct play ops[] = {
-		OUT_SPAN(c1), IN_SPAN(s1), GAP_IN(4), IN("89"), IN_SPAN(s2), OUT_SPAN(c2), IN_SPAN(s3),
+		OUT_SPAN(c1), IN_SPAN(s1),  GAP_IN(4),	 IN("89"),
+		IN_SPAN(s2),  OUT_SPAN(c2), IN_SPAN(s3),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 	ck_has(&t, "exchange 1 client 2 [POST][/v1/messages][api.test] status 200 cut: gap\n");
@@ -325,7 +341,8 @@ START_TEST(gap_over_frames)
 	headers(&c, 5, true, POST);
 	struct span c2 = peer_take(&c);
 
-	const struct play ops[] = { OUT_SPAN(c1), IN_SPAN(s1), GAP_IN(lost.len), OUT_SPAN(c2), IN_SPAN(s2) };
+	const struct play ops[] = { OUT_SPAN(c1), IN_SPAN(s1), GAP_IN(lost.len), OUT_SPAN(c2),
+				    IN_SPAN(s2) };
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 	ck_has(&t, "exchange 1 client 2 [POST][/v1/messages][api.test] status 200 cut: gap\n");
 	ck_has(&t, "body [first last!]");
@@ -398,7 +415,8 @@ START_TEST(dropped_pieces)
 			rest = span_at(rest.p + 1, rest.len - 1);
 			if (!body.p)
 				continue;
-			ck_assert_msg(span_starts(body, SPAN("  body [the whole re")), "%s", buf_text(&t.text));
+			ck_assert_msg(span_starts(body, SPAN("  body [the whole re")), "%s",
+				      buf_text(&t.text));
 		}
 		transcript_fini(&t);
 	}

@@ -5,7 +5,8 @@
 
 START_TEST(keep_alive)
 {
-	static const struct play ops[] = { OUT(REQ), IN(OK2), OUT("GET /b HTTP/1.1\r\nhost:b\r\n\r\n"), IN(OK2) };
+	static const struct play ops[] = { OUT(REQ), IN(OK2),
+					   OUT("GET /b HTTP/1.1\r\nhost:b\r\n\r\n"), IN(OK2) };
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
 	ck_assert_uint_eq(t.n_complete, 2);
@@ -19,7 +20,8 @@ START_TEST(keep_alive)
 		   "  field [Content-Type][text/plain]\n"
 		   "  field [Content-Length][2]\n"
 		   "  body [ok]\n");
-	ck_has(&t, "exchange 1 client 1.1 [GET][/b][b] status 200\n request began 3 head 3 ended 3 wire 0 complete\n");
+	ck_has(&t, "exchange 1 client 1.1 [GET][/b][b] status 200\n request began 3 head 3 ended 3 "
+		   "wire 0 complete\n");
 	transcript_fini(&t);
 }
 END_TEST
@@ -55,7 +57,8 @@ END_TEST
 START_TEST(chunked)
 {
 	static const struct play ops[] = {
-		OUT("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;ext=\"x\"\r\nabc\r\n"),
+		OUT("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		    "chunked\r\n\r\n3;ext=\"x\"\r\nabc\r\n"),
 		OUT("0A\r\n0123456789\r\n0\r\nX-Sum: 9\r\nX-More: a\r\n b\r\n\r\n"),
 		IN("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n1 \r\na\r\n"),
 		IN("1\r\nb\r\n"),
@@ -75,7 +78,8 @@ END_TEST
 START_TEST(expect_continue)
 {
 	static const struct play ops[] = {
-		OUT("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"),
+		OUT("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
+		    "4\r\n\r\n"),
 		IN("HTTP/1.1 100 Continue\r\n\r\n"),
 		OUT("body"),
 		IN("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"),
@@ -96,7 +100,8 @@ END_TEST
 
 START_TEST(close_delimited_without_end)
 {
-	static const struct play ops[] = { OUT("GET / HTTP/1.1\r\n\r\n"), IN("HTTP/1.1 200 OK\r\n\r\npart") };
+	static const struct play ops[] = { OUT("GET / HTTP/1.1\r\n\r\n"),
+					   IN("HTTP/1.1 200 OK\r\n\r\npart") };
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
 	ck_has(&t, "status 200 cut: observer stopped\n");
@@ -127,7 +132,10 @@ END_TEST
 START_TEST(cut_in_the_middle)
 {
 	static const struct play ops[] = {
-		OUT(REQ), IN("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfour"), EOF_IN, OUT("GET /x HTTP/1.1\r\n\r\n"),
+		OUT(REQ),
+		IN("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfour"),
+		EOF_IN,
+		OUT("GET /x HTTP/1.1\r\n\r\n"),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
@@ -144,7 +152,8 @@ END_TEST
 START_TEST(odd_but_fine)
 {
 	static const struct play ops[] = {
-		OUT("\r\n\nGET http://h.test:81/p?q HTTP/1.1\nHost: other\nX-Fold: a\n\t b\nno colon here\nEmpty:\n\n"),
+		OUT("\r\n\nGET http://h.test:81/p?q HTTP/1.1\nHost: other\nX-Fold: a\n\t b\nno "
+		    "colon here\nEmpty:\n\n"),
 		IN("HTTP/1.1 200\nContent-Length: 2, 2\nContent-Length: 2\n\nhi"),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
@@ -175,7 +184,8 @@ END_TEST
 START_TEST(upgrade_refused)
 {
 	static const struct play ops[] = {
-		OUT("GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"),
+		OUT("GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /2 "
+		    "HTTP/1.1\r\n\r\n"),
 		IN(OK2 OK2),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
@@ -189,8 +199,12 @@ END_TEST
 START_TEST(gap_in_known_length)
 {
 	static const struct play ops[] = {
-		OUT(REQ), IN("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"), GAP_IN(5), IN("hij"),
-		OUT("GET /2 HTTP/1.1\r\n\r\n"), IN(OK2),
+		OUT(REQ),
+		IN("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"),
+		GAP_IN(5),
+		IN("hij"),
+		OUT("GET /2 HTTP/1.1\r\n\r\n"),
+		IN(OK2),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
@@ -207,9 +221,14 @@ END_TEST
 START_TEST(gap_in_chunked)
 {
 	static const struct play ops[] = {
-		OUT(REQ), IN("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"), GAP_IN(2),
-		IN("e\r\n3\r\nf"), GAP_IN(20), IN("x\r\n0\r\n\r\n"),
-		OUT("GET /2 HTTP/1.1\r\n\r\n"), IN(OK2),
+		OUT(REQ),
+		IN("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"),
+		GAP_IN(2),
+		IN("e\r\n3\r\nf"),
+		GAP_IN(20),
+		IN("x\r\n0\r\n\r\n"),
+		OUT("GET /2 HTTP/1.1\r\n\r\n"),
+		IN(OK2),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
@@ -223,9 +242,15 @@ END_TEST
 START_TEST(gap_in_head)
 {
 	static const struct play ops[] = {
-		OUT("POST /1 HTTP/1.1\r\nHost: a\r\nCont"), GAP_OUT(100), OUT("rubbish HTTP/1.1 maybe\r\n"),
-		IN(OK2), OUT("}GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"), IN("HTTP/1.1 20"), GAP_IN(50),
-		OUT("GET /3 HTTP/1.1\r\nHost: b\r\n\r\n"), IN(OK2),
+		OUT("POST /1 HTTP/1.1\r\nHost: a\r\nCont"),
+		GAP_OUT(100),
+		OUT("rubbish HTTP/1.1 maybe\r\n"),
+		IN(OK2),
+		OUT("}GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"),
+		IN("HTTP/1.1 20"),
+		GAP_IN(50),
+		OUT("GET /3 HTTP/1.1\r\nHost: b\r\n\r\n"),
+		IN(OK2),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
@@ -242,7 +267,8 @@ START_TEST(joined_late)
 	static const struct play ops[] = {
 		IN("of an earlier answer HTTP/1.1 200 is not a start\r\n0\r\n\r\n"),
 		IN("HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nbad"),
-		OUT("GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"), IN(OK2),
+		OUT("GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"),
+		IN(OK2),
 	};
 	struct transcript t = SPLIT_PLAY(&split_late, ops);
 
@@ -273,10 +299,12 @@ static const struct {
 	struct play op;
 	const char *says;
 } bad[] = {
-	{ IN("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"), "contradictory message length" },
+	{ IN("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"),
+	  "contradictory message length" },
 	{ IN("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), "malformed chunk" },
 	{ IN("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab"), "malformed chunk" },
-	{ IN("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"), "malformed chunk" },
+	{ IN("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"),
+	  "malformed chunk" },
 	{ IN("garbage\r\n\r\n"), "malformed start line" },
 	{ IN("GET / HTTP/1.1\r\n\r\n"), "a request where an answer was expected" },
 };
@@ -330,8 +358,9 @@ END_TEST
 START_TEST(dropped_pieces)
 {
 	static const char out[] = REQ REQ REQ REQ REQ REQ;
-	static const char in[] = OK2 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n" OK2
-				 "HTTP/1.1 204 No\r\n\r\n" OK2 OK2;
+	static const char in[] = OK2
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n" OK2
+		"HTTP/1.1 204 No\r\n\r\n" OK2 OK2;
 	size_t size = 1 + (size_t)_i % 23;
 
 	for (size_t k = 2; k < 12; k++) {
@@ -341,7 +370,8 @@ START_TEST(dropped_pieces)
 		size_t n = 0, lost = 0;
 		for (size_t at = 0; at < sizeof(out) - 1 || at < sizeof(in) - 1; at += size) {
 			for (int dir = 0; dir < 2; dir++) {
-				struct span s = dir == DIR_IN ? span_at(in, sizeof(in) - 1) : span_at(out, sizeof(out) - 1);
+				struct span s = dir == DIR_IN ? span_at(in, sizeof(in) - 1)
+							      : span_at(out, sizeof(out) - 1);
 				if (at >= s.len)
 					continue;
 				size_t len = s.len - at < size ? s.len - at : size;

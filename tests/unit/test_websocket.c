@@ -2,8 +2,12 @@
 
 #include <zlib.h>
 
-#define ASK(ext) OUT("GET /v1/responses HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" ext "\r\n")
-#define YES_HEAD(ext) "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n" ext "\r\n"
+#define ASK(ext)                                                                        \
+	OUT("GET /v1/responses HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " \
+	    "websocket\r\n" ext "\r\n")
+#define YES_HEAD(ext)                                                                           \
+	"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n" ext \
+	"\r\n"
 
 static const char mask[4] = { 0x12, 0x34, 0x56, 0x78 };
 
@@ -17,7 +21,8 @@ static struct span frame(int first, bool masked, struct span payload)
 	if (payload.len < 126) {
 		buf_add_char(&b, (char)(payload.len | (masked ? 0x80 : 0)));
 	} else if (payload.len < 65536) {
-		char len[] = { (char)(126 | (masked ? 0x80 : 0)), (char)(payload.len >> 8), (char)payload.len };
+		char len[] = { (char)(126 | (masked ? 0x80 : 0)), (char)(payload.len >> 8),
+			       (char)payload.len };
 		buf_add(&b, len, 3);
 	} else {
 		char len[9] = { (char)(127 | (masked ? 0x80 : 0)) };
@@ -61,7 +66,8 @@ START_TEST(messages)
 {
 	static char big[70000];
 	memset(big, 'x', sizeof(big));
-	struct span in = join(span_of(YES_HEAD("")), frame(0x81, false, SPAN("{\"type\":\"hello\"}")));
+	struct span in =
+		join(span_of(YES_HEAD("")), frame(0x81, false, SPAN("{\"type\":\"hello\"}")));
 	const struct play ops[] = {
 		ASK(""),
 		IN_SPAN(in),
@@ -81,11 +87,12 @@ START_TEST(messages)
 	ck_assert_uint_eq(t.n_messages, 6);
 	ck_assert_uint_eq(t.n_complete, 1);
 	ck_has(&t, "[GET][/v1/responses][a] status 101 upgraded\n");
-	ck_has(&t, "state decoded websocket -\n"
-		   "message of [/v1/responses]  frame text in ts 2 [{\"type\":\"hello\"}]\n"
-		   "message of [/v1/responses]  frame text out ts 3 [{\"type\":\"response.create\"}]\n"
-		   "message of [/v1/responses]  frame text in ts 8 [{\"a\":1}]\n"
-		   "message of [/v1/responses]  frame binary out ts 9 [xxx");
+	ck_has(&t,
+	       "state decoded websocket -\n"
+	       "message of [/v1/responses]  frame text in ts 2 [{\"type\":\"hello\"}]\n"
+	       "message of [/v1/responses]  frame text out ts 3 [{\"type\":\"response.create\"}]\n"
+	       "message of [/v1/responses]  frame text in ts 8 [{\"a\":1}]\n"
+	       "message of [/v1/responses]  frame binary out ts 9 [xxx");
 	ck_has(&t, "frame binary in ts 10 <70000 bytes");
 	ck_has(&t, "frame text in ts 11 []\n");
 	transcript_fini(&t);
@@ -94,24 +101,30 @@ END_TEST
 
 static const char *const extensions[] = {
 	"Sec-WebSocket-Extensions: permessage-deflate\r\n",
-	"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n",
+	"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+	"client_no_context_takeover\r\n",
 };
 
 START_TEST(compressed)
 {
-	struct span text = SPAN("{\"type\":\"response.output_text.delta\",\"delta\":\"the same again\"}");
+	struct span text =
+		SPAN("{\"type\":\"response.output_text.delta\",\"delta\":\"the same again\"}");
 	z_stream in = { 0 }, out = { 0 };
 	char head[400];
-	snprintf(head, sizeof(head), "HTTP/1.1 101 Y\r\nUpgrade: websocket\r\n%s\r\n", extensions[_i]);
-	struct play ops[8] = { ASK("Sec-WebSocket-Extensions: permessage-deflate\r\n"), IN_SPAN(span_of(head)) };
+	snprintf(head, sizeof(head), "HTTP/1.1 101 Y\r\nUpgrade: websocket\r\n%s\r\n",
+		 extensions[_i]);
+	struct play ops[8] = { ASK("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+			       IN_SPAN(span_of(head)) };
 	size_t n = 2;
 
 	for (int i = 0; i < 3; i++) {
 		struct span a = deflated(&in, text), b = deflated(&out, text);
 		ops[n++] = (struct play){ PLAY_DATA, DIR_IN,
 					  i == 1 ? join(frame(0x41, false, span_at(a.p, 3)),
-							frame(0x80, false, span_at(a.p + 3, a.len - 3))) :
-						   frame(0xc1, false, a), 0 };
+							frame(0x80, false,
+							      span_at(a.p + 3, a.len - 3)))
+						 : frame(0xc1, false, a),
+					  0 };
 		ops[n++] = (struct play){ PLAY_DATA, DIR_OUT, frame(0xc1, true, b), 0 };
 		if (_i) {
 			deflateReset(&in);
@@ -123,7 +136,8 @@ START_TEST(compressed)
 	struct transcript t = split_play(&split_conn, ops, n);
 	char expect[200];
 	for (int i = 0; i < 6; i++) {
-		snprintf(expect, sizeof(expect), "frame text %s ts %d [%.*s]\n", i % 2 ? "out" : "in", i + 3, SPAN_FMT(text));
+		snprintf(expect, sizeof(expect), "frame text %s ts %d [%.*s]\n",
+			 i % 2 ? "out" : "in", i + 3, SPAN_FMT(text));
 		ck_has(&t, expect);
 	}
 	ck_assert_uint_eq(t.n_messages, 6);
@@ -135,12 +149,19 @@ START_TEST(gaps)
 {
 	struct span f = frame(0x81, false, SPAN("0123456789"));
 	const struct play ops[] = {
-		ASK(""), IN_SPAN(span_of(YES_HEAD(""))), IN_SPAN(span_at(f.p, 5)), GAP_IN(4), IN_SPAN(span_at(f.p + 9, 3)),
-		IN_SPAN(frame(0x81, false, SPAN("next"))), IN_SPAN(frame(0x81, false, SPAN("last"))), GAP_IN(1),
+		ASK(""),
+		IN_SPAN(span_of(YES_HEAD(""))),
+		IN_SPAN(span_at(f.p, 5)),
+		GAP_IN(4),
+		IN_SPAN(span_at(f.p + 9, 3)),
+		IN_SPAN(frame(0x81, false, SPAN("next"))),
+		IN_SPAN(frame(0x81, false, SPAN("last"))),
+		GAP_IN(1),
 	};
 	struct transcript t = SPLIT_PLAY(&split_conn, ops);
 
-	ck_has(&t, "frame text in after-gap ts 6 [next]\nmessage of [/v1/responses]  frame text in ts 7 [last]\n"
+	ck_has(&t, "frame text in after-gap ts 6 [next]\nmessage of [/v1/responses]  frame text in "
+		   "ts 7 [last]\n"
 		   "state opaque websocket gap\n");
 	ck_assert_uint_eq(t.n_messages, 2);
 	transcript_fini(&t);
@@ -150,11 +171,11 @@ END_TEST
 static const struct {
 	struct play op;
 } bad[] = {
-	{ IN("\xc1\x01x") },                /* compressed, not negotiated */
-	{ IN("\x80\x01x") },                /* continues nothing */
-	{ IN("\x83\x01x") },                /* reserved opcode */
-	{ IN("\x09\x01x") },                /* fragmented ping */
-	{ IN("\x01\x01x\x81\x01x") },       /* a new message inside another */
+	{ IN("\xc1\x01x") },	      /* compressed, not negotiated */
+	{ IN("\x80\x01x") },	      /* continues nothing */
+	{ IN("\x83\x01x") },	      /* reserved opcode */
+	{ IN("\x09\x01x") },	      /* fragmented ping */
+	{ IN("\x01\x01x\x81\x01x") }, /* a new message inside another */
 	{ IN("\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff") },
 };
 
