@@ -113,7 +113,7 @@ static void mend_surrogates(char *p, size_t len)
 
 static bool has_surrogates(struct span s)
 {
-	const char *p = s.p, *end = s.p + s.len;
+	const char *p = s.p, *end = s.len ? s.p + s.len : s.p;
 
 	while (p && end - p >= 6 && (p = memchr(p, '\\', (size_t)(end - p) - 5)) != NULL) {
 		if (p[1] == 'u' && (p[2] | 0x20) == 'd')

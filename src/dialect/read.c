@@ -14,7 +14,8 @@ void read_incomplete(struct call *c, const char *reason)
 
 void read_stream_ended(const struct exchange *ex, struct call *c)
 {
-	if (!c->incomplete || !ex->cut || c->reason != ex->cut || !ex->request.complete || c->missing_bytes)
+	if (!c->incomplete || !ex->cut || c->reason != ex->cut || !ex->request.complete ||
+	    c->missing_bytes)
 		return;
 	c->incomplete = false;
 	c->reason = NULL;
