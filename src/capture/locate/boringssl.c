@@ -8,7 +8,7 @@
  *   ssl_read_impl  uninitialized, then handshake failure some 30 lines on, before SSL_write
  *   SSL_read       should-not-have-been-called 21 or 22 lines before SSL_write's; calls ssl_read_impl
  */
-#include "capture/locate/recipe.h"
+#include "capture/locate/errsites.h"
 
 #include <string.h>
 
@@ -17,131 +17,12 @@ enum {
 	REASON_BAD_LENGTH = 0x6f,    /* SSL_R_BAD_LENGTH */
 	REASON_SSL_HANDSHAKE = 0xd7, /* SSL_R_SSL_HANDSHAKE_FAILURE */
 	REASON_UNINITIALIZED = 0xe2, /* SSL_R_UNINITIALIZED */
-	MAX_SITES = 1024,	     /* error sites of ssl_lib.cc; real ones have 80-160 */
-	MAX_PATH = 256,		     /* bytes of the file name before /ssl/ssl_lib.cc */
 	WRITE_LINES = 40,	     /* slack for the four errors of SSL_write */
 	READ_IMPL_LINES = 60,
 	READ_LINES = 40,   /* SSL_read's error before SSL_write's */
 	MAX_BACK = 0x1200, /* how far before its error site a function may begin */
 	READ_CODE = 0x200, /* SSL_read calls ssl_read_impl within this many bytes */
-	CONTEXT = 48,	   /* bytes looked at on each side of a reference */
 };
-
-struct err_site {
-	uint64_t va;
-	uint32_t reason, line;
-};
-
-struct sites {
-	uint32_t n;
-	struct err_site s[MAX_SITES];
-};
-
-struct imm {
-	unsigned len, reg;
-	uint32_t value;
-	bool known; /* an immediate, rather than some other harmless instruction */
-};
-
-/* The instruction forms that set up the arguments of an error call. */
-static struct imm decode_imm(const uint8_t *p)
-{
-	unsigned rex = p[0] == 0x41 || p[0] == 0x45 || p[0] == 0x44 ? p[0] : 0;
-	const uint8_t *op = p + (rex ? 1 : 0);
-	unsigned at = rex ? 1 : 0;
-
-	if ((op[0] & 0xf8) == 0xb8 && (!rex || rex == 0x41))
-		return (struct imm){ at + 5, (op[0] & 7) | (rex ? 8 : 0), le32(op + 1), true };
-	if (op[0] == 0x31 && op[1] >> 6 == 3 && (op[1] & 7) == (op[1] >> 3 & 7))
-		return (struct imm){ at + 2, (op[1] & 7) | (rex ? 8 : 0), 0, true };
-	if ((p[0] & 0xfb) == 0x48 && p[1] == 0x8d && (p[2] & 0xc7) == 0x05)
-		return (struct imm){ 7, 0, 0, false };
-	if ((p[0] & 0xf8) == 0x48 && p[1] == 0x89 && p[2] >> 6 == 3)
-		return (struct imm){ 3, 0, 0, false };
-	return (struct imm){ 0 };
-}
-
-/* The immediates in registers at the call after the reference: what precedes it, then what follows.
- * regs[r] is -1 where nothing is known. */
-static void read_arguments(const uint8_t *code, size_t at, size_t len, size_t end, int64_t regs[16])
-{
-	static const unsigned lens[] = { 7, 6, 5, 3, 2 };
-	size_t begin = at, p;
-
-	for (bool more = true; more;) {
-		more = false;
-		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]) && !more; i++) {
-			if (begin >= lens[i] && decode_imm(code + begin - lens[i]).len == lens[i]) {
-				begin -= lens[i];
-				more = true;
-			}
-		}
-	}
-	for (int r = 0; r < 16; r++)
-		regs[r] = -1;
-	for (p = begin; p + 8 <= end;) {
-		struct imm in = decode_imm(code + p);
-
-		if (p == at)
-			in = (struct imm){ .len = (unsigned)len };
-		if (!in.len)
-			break;
-		if (in.known)
-			regs[in.reg] = in.value;
-		p += in.len;
-	}
-}
-
-/* arm64: movz wN, #imm beside the reference, up to the next branch. */
-static void read_arguments_arm64(const uint8_t *code, size_t at, size_t end, int64_t regs[16])
-{
-	size_t begin = at;
-
-	for (int r = 0; r < 16; r++)
-		regs[r] = -1;
-	while (begin >= 4 && (le32(code + begin - 4) & 0x7c000000) != 0x14000000 &&
-	       (le32(code + begin - 4) & 0x7e000000) != 0x34000000 && at - begin < 32)
-		begin -= 4;
-	for (size_t p = begin; p + 4 <= end; p += 4) {
-		uint32_t w = le32(code + p);
-
-		if ((w & 0x7c000000) == 0x14000000) /* b, bl */
-			break;
-		if ((w & 0xffe00000) == 0x52800000 && (w & 31) < 16)
-			regs[w & 31] = w >> 5 & 0xffff;
-	}
-}
-
-/* ERR_put_error(library, unused, reason, file, line); some builds dropped the unused argument. */
-static bool read_site(const struct elf *e, const struct xref *x, struct err_site *out)
-{
-	uint8_t code[2 * CONTEXT];
-	unsigned reason, line;
-	int64_t regs[16];
-	uint64_t off;
-
-	if (!elf_va_to_off(e, x->at, &off) || off < CONTEXT ||
-	    elf_read(e, off - CONTEXT, code, sizeof(code)))
-		return false;
-	if (e->machine == EM_AARCH64) {
-		reason = x->reg - 1U;
-		line = x->reg + 1U;
-		if (x->reg != 2 && x->reg != 3)
-			return false;
-		read_arguments_arm64(code, CONTEXT, sizeof(code), regs);
-	} else {
-		/* file in rdx: reason rsi, line rcx; file in rcx: reason rdx, line r8 */
-		if (x->reg != 2 && x->reg != 1)
-			return false;
-		reason = x->reg == 2 ? 6 : 2;
-		line = x->reg == 2 ? 1 : 8;
-		read_arguments(code, CONTEXT, x->len, sizeof(code), regs);
-	}
-	if (regs[reason] <= 0 || regs[line] <= 0)
-		return false;
-	*out = (struct err_site){ x->at, (uint32_t)regs[reason], (uint32_t)regs[line] };
-	return true;
-}
 
 /* arm64: [bti or paciasp] a frame record is made, in one step or two. */
 static bool makes_frame_arm64(const uint8_t *p, size_t len)
@@ -214,7 +95,7 @@ static bool calls(const struct elf *e, uint64_t va, uint64_t target)
 	return false;
 }
 
-static const struct err_site *site_within(const struct sites *t, uint32_t reason, uint32_t above,
+static const struct err_site *site_within(const struct errsites *t, uint32_t reason, uint32_t above,
 					  uint32_t upto)
 {
 	for (uint32_t i = 0; i < t->n; i++) {
@@ -225,7 +106,7 @@ static const struct err_site *site_within(const struct sites *t, uint32_t reason
 }
 
 /* The line of SSL_write's first error; 0 when there is none or more than one such place. */
-static uint32_t write_line(const struct sites *t, uint64_t *va)
+static uint32_t write_line(const struct errsites *t, uint64_t *va)
 {
 	uint32_t line = 0;
 
@@ -247,7 +128,7 @@ static uint32_t write_line(const struct sites *t, uint64_t *va)
 	return line;
 }
 
-static uint64_t read_impl(const struct elf *e, const struct sites *t, uint32_t before)
+static uint64_t read_impl(const struct elf *e, const struct errsites *t, uint32_t before)
 {
 	const struct err_site *best = NULL;
 
@@ -264,7 +145,7 @@ static uint64_t read_impl(const struct elf *e, const struct sites *t, uint32_t b
 
 /* Older builds inline SSL_peek into SSL_read, so both carry the same line; SSL_read is the one that
  * also consumes, and so the longer. Where lengths are not known both are taken. */
-static void add_reads(const struct elf *e, const struct sites *t, uint32_t line, uint64_t impl,
+static void add_reads(const struct elf *e, const struct errsites *t, uint32_t line, uint64_t impl,
 		      struct locate_lib *lib)
 {
 	uint64_t found[4], longest = 0;
@@ -296,31 +177,12 @@ static void add_reads(const struct elf *e, const struct sites *t, uint32_t line,
 	}
 }
 
-static int read_sites(struct elf *e, const struct survey *s, struct sites *t)
-{
-	struct xref refs[MAX_SITES];
-	int err = 0;
-
-	for (uint32_t i = 0; i < s->n[MARK_SSL_LIB_CC] && !err; i++) {
-		uint64_t off = s->off[MARK_SSL_LIB_CC][i], va;
-		unsigned n;
-
-		/* the name begins somewhere before, at an address that code tells us */
-		if (!elf_off_to_va(e, off, &va))
-			continue;
-		err = scan_xrefs(e, va - MAX_PATH, va, refs, MAX_SITES, &n);
-		for (unsigned k = 0; k < n && k < MAX_SITES && t->n < MAX_SITES; k++)
-			t->n += read_site(e, &refs[k], &t->s[t->n]);
-	}
-	return err;
-}
-
 static int find(struct elf *e, const struct survey *s, struct locate_lib *lib)
 {
-	struct sites t = { 0 };
+	struct errsites t = { 0 };
 	uint64_t va = 0, write = 0, impl = 0;
 	uint32_t line;
-	int err = read_sites(e, s, &t);
+	int err = errsites_read(e, s, &t);
 
 	if (err)
 		return err;
