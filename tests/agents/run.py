@@ -92,7 +92,7 @@ class Setting:
         scenario = os.path.join(directory, "scenario.json")
         with open(scenario, "w", encoding="utf-8") as f:
             json.dump({"turns": turns}, f, ensure_ascii=False)
-        self.server = Process([sys.executable, os.path.join(HERE, "server"), "--dir", os.path.join(directory, "server"),
+        self.server = Process([sys.executable, "-B", os.path.join(HERE, "server"), "--dir", os.path.join(directory, "server"),
                                "--scenario", scenario]
                               + (["--tap", os.path.join(directory, "tap.jsonl")] if tap else []),
                               dict(os.environ), directory, "server-run")
@@ -280,10 +280,13 @@ def copy_clients(root):
         os.unlink(target)
     if not os.path.isdir(root):
         return
+    owner = os.stat(root)
     os.makedirs(target, exist_ok=True)
+    os.chown(target, owner.st_uid, owner.st_gid)
     for name in os.listdir(os.path.join(HERE, "clients")):
         if name.endswith(".mjs"):
-            shutil.copy(os.path.join(HERE, "clients", name), target)
+            made = shutil.copy(os.path.join(HERE, "clients", name), target)
+            os.chown(made, owner.st_uid, owner.st_gid)
 
 
 def comparator():

@@ -153,6 +153,7 @@ class Mutations(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.dir = tempfile.mkdtemp(prefix="cf-compare-")
+        os.chmod(cls.dir, 0o755)  # the agent may be another user
         cls.talk = cls.record("plain-http")
         cls.fail = cls.record("openai-errors-stream")
 
