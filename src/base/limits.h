@@ -59,6 +59,9 @@
 /* MCP requests of one connection that wait for their answers, and their bytes. */
 #define LIMIT_MCP_WAITING 1024
 #define LIMIT_MCP_HELD (64 * MIB)
+/* Requests of one WebSocket that wait for their answers, and the bytes they hold. */
+#define LIMIT_SOCKET_LANES 64
+#define LIMIT_SOCKET_HELD (128 * MIB)
 /* Runs open at the same time. */
 #define LIMIT_RUNS 4096
 

@@ -42,12 +42,16 @@ static void read_call(const struct exchange *ex, struct call *c)
 	struct span path = exchange_path(ex), body;
 
 	c->stream = ex->n_frames > 0;
-	responses_request(c, read_request(ex, c));
+	body = read_request(ex, c);
+	responses_request(c, body);
 	if (is_count(path)) {
 		c->kind = CALL_COUNT;
 		read_count_into(json_get(read_response(ex, c), "input_tokens"), &c->tokens_in);
 		return;
 	}
+	if (json_type_of(json_get(body, "generate")) ==
+	    JSON_FALSE) /* a socket is being warmed up: nothing is inferred */
+		c->kind = CALL_COUNT;
 	if (is_compaction(path))
 		read_meta(c, "compaction", SPAN("true"));
 	for (size_t i = 0; i < ex->n_frames; i++) {

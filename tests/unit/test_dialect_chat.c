@@ -365,21 +365,30 @@ END_TEST
 /* Clients close at the last event, before the last chunk and the end of the gzip stream have come. */
 START_TEST(a_stream_read_to_its_end_is_whole)
 {
-	static const struct { const char *path, *events; } rows[] = {
-		{ "/v1/chat/completions", "{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},"
+	static const struct {
+		const char *path, *events;
+	} rows[] = {
+		{ "/v1/chat/completions", "{\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,"
+					  "\"delta\":{\"content\":\"a\"},"
 					  "\"finish_reason\":\"stop\"}]}\n[DONE]\n" },
-		{ "/v1/responses", "{\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"model\":\"m\",\"status\":\"completed\","
+		{ "/v1/responses", "{\"type\":\"response.completed\",\"response\":{\"id\":\"r\","
+				   "\"model\":\"m\",\"status\":\"completed\","
 				   "\"output\":[]}}\n" },
-		{ "/v1/messages", "{\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"m\",\"role\":\"assistant\","
+		{ "/v1/messages", "{\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":"
+				  "\"m\",\"role\":\"assistant\","
 				  "\"content\":[]}}\n{\"type\":\"message_stop\"}\n" },
-		{ "/v1/chat/completions", "{\"error\":{\"message\":\"broke off\",\"type\":\"server_error\"}}\n" },
-		{ "/v1/messages", "{\"type\":\"error\",\"error\":{\"message\":\"broke off\",\"type\":\"overloaded_error\"}}\n" },
+		{ "/v1/chat/completions",
+		  "{\"error\":{\"message\":\"broke off\",\"type\":\"server_error\"}}\n" },
+		{ "/v1/messages", "{\"type\":\"error\",\"error\":{\"message\":\"broke "
+				  "off\",\"type\":\"overloaded_error\"}}\n" },
 	};
 	const char *body = "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,\"input\":\"x\"}";
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct fixture *f = fixture_new(rows[i].path, i == 1 ? body : "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,"
-									      "\"messages\":[]}");
+		struct fixture *f = fixture_new(
+			rows[i].path, i == 1 ? body
+					     : "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,"
+					       "\"messages\":[]}");
 		fixture_events(f, rows[i].events);
 		f->ex.cut = "connection closed";
 		f->ex.response.complete = false;
@@ -388,8 +397,11 @@ START_TEST(a_stream_read_to_its_end_is_whole)
 		fixture_free(f);
 		/* The same with a hole, or with half a request, is not. */
 		for (int k = 0; k < 2; k++) {
-			f = fixture_new(rows[i].path, i == 1 ? body : "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,"
-								       "\"messages\":[]}");
+			f = fixture_new(
+				rows[i].path,
+				i == 1 ? body
+				       : "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true,"
+					 "\"messages\":[]}");
 			fixture_events(f, rows[i].events);
 			f->ex.cut = "connection closed";
 			f->ex.response.missing = k ? 0 : 5;

@@ -1,6 +1,8 @@
 /* openai.responses: items both ways, the terminal event, what a cut stream still tells, lineage. */
 #include "test_dialect.h"
 
+#include "dialect/socket.h"
+
 #define PATH "/v1/responses"
 #define ASK "{\"model\":\"gpt-r\",\"stream\":true,\"input\":\"hi\"}"
 
@@ -232,6 +234,64 @@ START_TEST(failures_and_limits)
 }
 END_TEST
 
+static void on_socket_call(void *ctx, const struct exchange *ex, const struct call *c)
+{
+	char *log = ctx;
+	size_t len = strlen(log);
+
+	assert_sound(c);
+	ck_assert_str_eq(c->dialect, "openai.responses");
+	snprintf(log + len, 1024 - len, "%.*s %.*s=%.*s %d %llu-%llu-%llu %s%.*s;",
+		 SPAN_FMT(c->provider), SPAN_FMT(c->messages[0].text), SPAN_FMT(c->answer.text),
+		 ex->status, (unsigned long long)c->began_ns, (unsigned long long)c->first_token_ns,
+		 (unsigned long long)c->ended_ns, c->incomplete ? c->reason : "",
+		 SPAN_FMT(c->error.message));
+}
+
+START_TEST(a_socket_carries_many_calls)
+{
+	struct conn_info conn = { 0 };
+	struct exchange up = { .client = true,
+			       .target = SPAN("/v1/responses"),
+			       .authority = SPAN("api.openai.com"),
+			       .status = 101,
+			       .version = "1.1" };
+	static const struct {
+		enum dir dir;
+		const char *text;
+	} frames[] = {
+		{ DIR_OUT, "{\"type\":\"response.create\",\"model\":\"m\",\"input\":\"one\"}" },
+		{ DIR_OUT, "{\"type\":\"response.create\",\"model\":\"m\",\"input\":\"two\","
+			   "\"stream_id\":\"b\"}" },
+		{ DIR_IN, "{\"type\":\"response.output_text.delta\",\"output_index\":0,\"content_"
+			  "index\":0,\"delta\":\"2\",\"stream_id\":\"b\"}" },
+		{ DIR_IN, "{\"type\":\"response.output_text.delta\",\"output_index\":0,\"content_"
+			  "index\":0,\"delta\":\"1\"}" },
+		{ DIR_IN, "not json" },
+		{ DIR_IN, "{\"type\":\"response.completed\",\"stream_id\":\"b\",\"response\":{"
+			  "\"id\":\"r2\",\"status\":\"completed\",\"output\":[]}}" },
+		{ DIR_IN, "{\"type\":\"error\",\"status\":400,\"error\":{\"code\":\"previous_"
+			  "response_not_found\",\"message\":\"gone\"}}" },
+		{ DIR_OUT, "{\"type\":\"response.create\",\"model\":\"m\",\"input\":\"three\"}" },
+	};
+	char log[1024] = "";
+	struct socket_session *s = socket_new(&conn, &up, on_socket_call, log);
+
+	for (size_t i = 0; i < sizeof(frames) / sizeof(*frames); i++) {
+		struct frame f = { .kind = FRAME_TEXT,
+				   .dir = frames[i].dir,
+				   .ts_ns = 10 + i,
+				   .data = span_of(frames[i].text) };
+		socket_feed(s, &f);
+	}
+	ck_assert_uint_gt(socket_held(s), 0);
+	socket_finish(s, 50, "connection closed");
+	ck_assert_str_eq(log, "openai two=2 101 11-12-15 ;openai one=1 101 10-13-16 gone;openai "
+			      "three= 101 17-0-50 connection closed;");
+	socket_free(s);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("dialect_responses");
@@ -243,6 +303,7 @@ int main(void)
 	tcase_add_test(t, history_has_the_hash_of_the_answer);
 	tcase_add_test(t, the_provider_runs_tools_itself);
 	tcase_add_test(t, failures_and_limits);
+	tcase_add_test(t, a_socket_carries_many_calls);
 	suite_add_tcase(s, t);
 	return run_suite(s);
 }
