@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "base/exit.h"
 #include "dialect/mcp.h"
+#include "dialect/socket.h"
 #include "proto/exchange.h"
 #include "sink/console.h"
 #include "sink/dir.h"
@@ -46,6 +47,7 @@ struct link {
 	const char *protocol;
 	const char *reason;
 	struct mcp_session *mcp; /* JSON-RPC without HTTP */
+	struct socket_session *socket; /* model API over a WebSocket */
 };
 
 static enum conn_source source_of(uint8_t layer)
@@ -85,7 +87,7 @@ static void on_exchange(void *ctx, struct exchange *ex)
 		assembler_call(l->p->assembler, ex, &call);
 }
 
-static void on_mcp_call(void *ctx, const struct exchange *ex, const struct call *call)
+static void on_paired_call(void *ctx, const struct exchange *ex, const struct call *call)
 {
 	struct link *l = ctx;
 
@@ -97,10 +99,14 @@ static void on_message(void *ctx, const struct conn_info *conn, const struct exc
 {
 	struct link *l = ctx;
 
-	if (upgrade)
+	if (upgrade) {
+		if (!l->socket)
+			l->socket = socket_new(conn, upgrade, on_paired_call, l);
+		socket_feed(l->socket, f);
 		return;
+	}
 	if (!l->mcp)
-		l->mcp = mcp_new(conn, on_mcp_call, l);
+		l->mcp = mcp_new(conn, on_paired_call, l);
 	mcp_feed(l->mcp, f);
 }
 
@@ -221,6 +227,10 @@ static void on_close(void *ctx, struct conn *c, const char *why, uint64_t ts_ns)
 	if (l->mcp) {
 		mcp_finish(l->mcp, ts_ns, why);
 		mcp_free(l->mcp);
+	}
+	if (l->socket) {
+		socket_finish(l->socket, ts_ns, why);
+		socket_free(l->socket);
 	}
 	account(l);
 	free(l);
