@@ -91,6 +91,7 @@ struct tls_call {
 	u64 data;
 	u64 count; /* where *_ex puts the number of bytes */
 	u64 began_ns;
+	u64 socket; /* in stream of the socket that it used */
 	u32 library;
 	u32 call;
 };

@@ -46,6 +46,8 @@ enum cf_kind {
 #define CF_FL_FAULT 0x0001   /* bytes could not be read from the target's memory without faulting: captured is short */
 #define CF_FL_CLAMPED 0x0002 /* more than one call may carry: captured is short */
 #define CF_FL_COUNTED 0x0004 /* counted only, on purpose (ciphertext, a file, past the sample) */
+/* of open */
+#define CF_FL_LATE 0x0008 /* bytes had moved before the first call that was seen */
 
 struct cf_event {
 	__cf_u32 size;     /* of the whole record, this header included */

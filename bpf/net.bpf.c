@@ -14,6 +14,7 @@
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define TCP_CLOSE 7
+#define IPPROTO_TCP 6
 #define MAX_IOV 64 /* of one call; more are a counted gap */
 
 struct transfer {
@@ -82,6 +83,7 @@ static __always_inline void put_open(struct cf_object *o, struct sock *sk, u32 f
 	e->layer = CF_LAYER_SOCKET;
 	e->mode = o->mode;
 	e->tls = o->tls;
+	e->h.flags = o->late ? CF_FL_LATE : 0;
 	fill_addresses(e, sk);
 	submit(e, 0);
 }
@@ -94,6 +96,24 @@ static __always_inline bool wanted_family(struct sock *sk, u8 *mode)
 		return false;
 	*mode = BPF_CORE_READ(sk, sk_type) == SOCK_STREAM ? CF_MODE_SAMPLE : CF_MODE_COUNT;
 	return true;
+}
+
+/*
+ * Had bytes moved before this call, the first of the socket that was seen? What is received and not yet fetched does not
+ * count. The handshake takes a number of its own, so that one byte more may be counted than was sent.
+ */
+static __always_inline bool is_late(struct sock *sk, u64 moved, bool written)
+{
+	struct tcp_sock *tp = (void *)sk;
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return false;
+	u32 waiting = BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq);
+	u32 unacked = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una);
+	u64 fetched = BPF_CORE_READ(tp, bytes_received) - waiting, sent = BPF_CORE_READ(tp, bytes_acked) + unacked;
+
+	return fetched > (written ? 0 : moved) + 1 || sent > (written ? moved : 0) + 1;
 }
 
 static __always_inline struct cf_object *socket_object(u32 fd, struct cf_target *t, bool *fresh, struct sock **out)
@@ -140,18 +160,11 @@ static __always_inline void bind_tls(struct cf_object *o, struct cf_target *t, b
 	u32 tid = (u32)bpf_get_current_pid_tgid();
 	u64 key = (u64)tid << 1 | written;
 	struct tls_call *c = bpf_map_lookup_elem(&tls_calls, &key);
-	struct cf_object *plain;
 
-	if (c) { /* inside a TLS call of the same direction: certain */
-		struct cf_tls_key name = { c->object, o->pid, 0 };
-		name.pid = bpf_get_current_pid_tgid() >> 32;
+	if (c) { /* inside a TLS call of the same direction: certain; told when that returns and has its object */
 		o->tls = 1;
 		o->mode = CF_MODE_COUNT;
-		plain = bpf_map_lookup_elem(&tls_objects, &name);
-		if (plain && plain->socket != o->in) {
-			plain->socket = o->in;
-			put_bind(plain->in, o->in, CF_BIND_NESTED, t->start_ns);
-		}
+		c->socket = o->in;
 		return;
 	}
 	if (!o->tls)
@@ -306,6 +319,8 @@ static __always_inline int on_transfer(struct pt_regs *regs, u64 nr, long ret, s
 		bytes = first.iov_base;
 		len = first.iov_len < len ? first.iov_len : len;
 	}
+	if (fresh)
+		o->late = is_late(sk, ret, io.written);
 	bool told = judge(o, bytes, len, io.written);
 	u8 before = o->tls;
 	bind_tls(o, t, io.written);

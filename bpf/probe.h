@@ -50,6 +50,8 @@ struct cf_object {
 	unsigned char tls;
 	unsigned char looked; /* directions whose first bytes were judged: 1 in, 2 out */
 	unsigned char eof;
+	unsigned char late; /* bytes had moved before the first call that was seen */
+	unsigned char pad[3];
 };
 
 struct cf_tls_key {

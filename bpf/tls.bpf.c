@@ -128,6 +128,10 @@ int BPF_KRETPROBE(tls_return, long result)
 	if (!o)
 		return 0;
 	bool written = key & 1;
+	if (c.socket && o->socket != c.socket) {
+		o->socket = c.socket;
+		put_bind(o->in, c.socket, CF_BIND_NESTED, t->start_ns);
+	}
 	u64 *pos = written ? &o->out_pos : &o->in_pos;
 	u64 at = __sync_fetch_and_add(pos, len);
 	u64 stream = written ? o->out : o->in;

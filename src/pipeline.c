@@ -72,6 +72,7 @@ static void refresh(struct link *l)
 	l->info.source = source_of(f->layer);
 	l->info.pid = f->pid;
 	l->info.proc_start_ns = f->start_ns;
+	l->info.joined_late = f->late || (l->proto && proto_conn_late(l->proto));
 	l->info.peer = f->peer[0] ? span_of(f->peer) : SPAN_NONE;
 	l->info.local = f->local[0] ? span_of(f->local) : SPAN_NONE;
 }
@@ -209,7 +210,7 @@ static void account(struct link *l)
 		.missing_out = f->missing[1],
 		.counted_only = f->uncopied[0] || f->uncopied[1],
 		.carries_tls = f->tls,
-		.bound = f->bound,
+		.bound = f->bound && f->layer != CF_LAYER_TLS,
 	};
 
 	if (l->p->assembler && (a.bytes_in || a.bytes_out))

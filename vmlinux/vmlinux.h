@@ -212,6 +212,15 @@ struct socket {
 	struct sock *sk;
 };
 
+struct tcp_sock {
+	u32 rcv_nxt;
+	u32 copied_seq;
+	u32 snd_una;
+	u32 write_seq;
+	u64 bytes_received;
+	u64 bytes_acked;
+};
+
 struct iovec {
 	void *iov_base;
 	unsigned long iov_len;

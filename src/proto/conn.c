@@ -53,6 +53,7 @@ struct proto_conn {
 	} left[MAX_LEFT]; /* replaced during the current call, which may still be inside them */
 	unsigned n_left;
 	enum proto_state how;
+	bool late;
 	unsigned depth; /* of calls into protocols */
 	struct detect *detect;
 };
@@ -136,13 +137,18 @@ struct proto_conn *proto_conn_new(const struct conn_info *info, const struct pro
 {
 	struct proto_conn *c = mem_alloc(sizeof(*c));
 
-	*c = (struct proto_conn){ .info = info, .events = events, .ctx = ctx };
+	*c = (struct proto_conn){ .info = info, .events = events, .ctx = ctx, .late = info->joined_late };
 	c->detect = mem_alloc(sizeof(*c->detect));
 	for (int dir = 0; dir < 2; dir++) {
 		buf_init(&c->detect->text[dir], LIMIT_DETECT + SLICE);
 		c->detect->anchored[dir] = !info->joined_late;
 	}
 	return c;
+}
+
+bool proto_conn_late(const struct proto_conn *c)
+{
+	return c->late;
 }
 
 static void pass(struct proto_conn *c, const struct op *op, const char *p)
@@ -215,9 +221,14 @@ static void found(struct proto_conn *c, const struct protocol *p)
 	detect_free(d);
 }
 
+static bool is_tls(struct span text)
+{
+	return text.len && text.p[0] == 0x16; /* a handshake record */
+}
+
 static const char *opaque_reason(struct span text)
 {
-	if (text.len && text.p[0] == 0x16) /* a handshake record */
+	if (is_tls(text))
 		return "TLS that is not read at its library";
 	return "not a protocol that is read";
 }
@@ -240,24 +251,39 @@ static size_t needed(const struct protocol *proto, struct probe p, const struct 
 }
 
 /* The protocol that needed the fewest bytes wins, so that longer feeds decide alike. */
-static void decide(struct proto_conn *c, enum dir dir)
+static const struct protocol *recognise(struct proto_conn *c, enum dir dir, bool *more)
 {
 	struct detect *d = c->detect;
 	const struct protocol *best = NULL;
 	size_t least = SIZE_MAX;
-	bool more = false;
 
+	*more = false;
 	for (size_t i = 0; i < N_PROTOCOLS; i++) {
 		struct probe p = { buf_span(&d->text[dir]), d->anchored[dir], d->from[dir][i] };
 		struct probe before = p;
 		enum verdict v = protocols[i]->probe(&p, c->info);
 		d->from[dir][i] = p.from;
-		more |= v == VERDICT_MORE;
+		*more |= v == VERDICT_MORE;
 		size_t n = v == VERDICT_YES ? needed(protocols[i], before, c->info) : SIZE_MAX;
 		if (n < least) {
 			best = protocols[i];
 			least = n;
 		}
+	}
+	return best;
+}
+
+static void decide(struct proto_conn *c, enum dir dir)
+{
+	struct detect *d = c->detect;
+	bool more;
+	const struct protocol *best = recognise(c, dir, &more);
+
+	if (!best && !more && d->anchored[dir] && c->info->source == SOURCE_TLS && !is_tls(buf_span(&d->text[dir]))) {
+		/* Plaintext of a library, in nobody's beginning: we came when it was under way (a memory BIO names no socket). */
+		c->late = true;
+		d->anchored[DIR_IN] = d->anchored[DIR_OUT] = false;
+		best = recognise(c, dir, &more);
 	}
 	if (best) {
 		found(c, best);

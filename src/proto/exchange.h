@@ -119,6 +119,8 @@ void proto_gap(struct proto_conn *c, enum dir dir, uint64_t missing, uint64_t ts
 void proto_eof(struct proto_conn *c, enum dir dir, uint64_t ts_ns);
 /* Everything still open is handed out as cut, with `why`; then the connection is freed. */
 void proto_conn_finish(struct proto_conn *c, uint64_t ts_ns, const char *why);
+/* Bytes had moved before the first that was seen: known from outside, or because the first bytes begin nothing. */
+bool proto_conn_late(const struct proto_conn *c);
 /* Bytes that unfinished exchanges of this connection hold (for the pipeline's total). */
 size_t proto_conn_held(const struct proto_conn *c);
 

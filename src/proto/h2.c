@@ -54,7 +54,7 @@ static void side_run(struct h2 *h, struct side *s, struct cursor cur);
 static void *h2_open(struct proto_conn *c)
 {
 	struct h2 *h = mem_alloc(sizeof(*h));
-	bool late = conn_info(c)->joined_late;
+	bool late = proto_conn_late(c);
 
 	h->c = c;
 	h2_streams_init(&h->streams, c, late);

@@ -73,7 +73,7 @@ static void *http1_open(struct proto_conn *c)
 		struct side *s = &h->side[dir];
 		s->dir = dir;
 		s->role = WANT_EITHER;
-		s->at = conn_info(c)->joined_late ? AT_LOST : AT_START;
+		s->at = proto_conn_late(c) ? AT_LOST : AT_START;
 		buf_init(&s->line, LIMIT_HTTP_HEAD);
 		buf_init(&s->trailer, LIMIT_HTTP_HEAD);
 	}

@@ -188,6 +188,7 @@ static void on_open(struct streams *s, const struct cf_open *e)
 	c->facts.library = e->library;
 	c->facts.mode = e->mode;
 	c->facts.tls = e->tls;
+	c->facts.late = c->facts.late || e->h.flags & CF_FL_LATE;
 	c->facts.family = e->family;
 	c->facts.protocol = e->protocol;
 	format_address(c->facts.peer, sizeof(c->facts.peer), e->family, e->peer_addr, e->peer_port);
@@ -322,6 +323,7 @@ static void on_bind(struct streams *s, const struct cf_bind *e)
 	if (a->facts.bound_surely && e->bind != CF_BIND_NESTED)
 		return;
 	a->facts.bound = b->facts.bound = true;
+	a->facts.late = a->facts.late || (b->facts.late && !a->seen[0] && !a->seen[1]);
 	a->facts.bound_surely = e->bind == CF_BIND_NESTED;
 	memcpy(a->facts.peer, b->facts.peer, sizeof(a->facts.peer));
 	memcpy(a->facts.local, b->facts.local, sizeof(a->facts.local));

@@ -24,6 +24,7 @@ struct conn_facts {
 	bool tls;        /* a socket that carries TLS */
 	bool bound;      /* socket: a TLS connection reads its plaintext. TLS: its socket is known */
 	bool bound_surely;
+	bool late;       /* bytes had moved before the first that was seen */
 	uint16_t family, protocol;
 	char peer[64];   /* "127.0.0.1:443"; empty: unknown */
 	char local[64];

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from live import OBSERVE, canary, cf, checked, complete, incomplete, same, steps, true, until, user_text
+from live import OBSERVE, canary, cf, checked, complete, completeness, incomplete, same, steps, true, until, user_text
 
 
 def test_pid(w):
@@ -46,16 +46,20 @@ def test_plain_http(w):
 
 def test_joined_late(w):
     """The connection was open before the observer came: later calls are there, and the trace says that it came late."""
-    a = w.serve().agent()
-    a.ask(canary())
-    o = w.observe("--pid", a.pid)
-    texts = [canary() for _ in range(3)]
-    for t in texts:
-        a.ask(t)
-    a.end()
-    same(o.end(), 0, "the observer's status")
-    calls = [s for t in w.traces() for s in steps(t)]
-    same([user_text(s) for s in calls], texts, "what was asked")
+    w.serve()
+    for scheme in ("https", "http"):
+        a = w.agent(scheme)
+        a.ask(canary())
+        o = w.observe("--pid", a.pid, out=scheme)
+        texts = [canary() for _ in range(3)]
+        for t in texts:
+            a.ask(t)
+        a.end()
+        same(o.end(), 0, "the observer's status")
+        calls = [s for t in w.traces(scheme) for s in steps(t)]
+        same([user_text(s) for s in calls], texts, "what was asked")
+        late = [completeness(t)["connections"].get("joined_late", 0) for t in w.traces(scheme)]
+        true(sum(late) > 0, f"the connection is not said to be joined late: {late}")
 
 
 def test_joined_in_mid_answer(w):
@@ -90,18 +94,19 @@ def test_threads(w):
 
 
 def test_server_side(w):
-    """The model server watched: it reads requests and writes answers."""
+    """The model server watched: its connections are read; what it answers is somebody else's call, no step of its own."""
     w.serve()
     a = w.agent()
     o = w.observe("--pid", w.server.pid)
-    texts = [canary() for _ in range(3)]
-    for t in texts:
-        a.ask(t)
+    for _ in range(3):
+        a.ask(canary())
     a.end()
     same(o.end(signal.SIGINT), 0, "the observer's status")
-    calls = [s for t in w.traces() for s in steps(t)]
-    same([user_text(s) for s in calls], texts, "what was asked")
-    same([s["output"] for s in calls], ["echo " + t for t in texts], "what was answered")
+    trace = w.trace()
+    same(steps(trace), [], "model calls")
+    same((completeness(trace)["connections"]["seen"], completeness(trace)["connections"]["decoded"]), (1, 1), "connections")
+    complete(trace)
+    checked(w)
 
 
 def test_duration(w):
