@@ -72,6 +72,7 @@ static void refresh(struct link *l)
 	l->info.source = source_of(f->layer);
 	l->info.pid = f->pid;
 	l->info.proc_start_ns = f->start_ns;
+	l->info.maybe_late = f->layer == CF_LAYER_TLS && !f->bound;
 	l->info.joined_late = f->late || (l->proto && proto_conn_late(l->proto));
 	l->info.peer = f->peer[0] ? span_of(f->peer) : SPAN_NONE;
 	l->info.local = f->local[0] ? span_of(f->local) : SPAN_NONE;

@@ -221,14 +221,9 @@ static void found(struct proto_conn *c, const struct protocol *p)
 	detect_free(d);
 }
 
-static bool is_tls(struct span text)
-{
-	return text.len && text.p[0] == 0x16; /* a handshake record */
-}
-
 static const char *opaque_reason(struct span text)
 {
-	if (is_tls(text))
+	if (text.len && text.p[0] == 0x16) /* a handshake record */
 		return "TLS that is not read at its library";
 	return "not a protocol that is read";
 }
@@ -279,8 +274,8 @@ static void decide(struct proto_conn *c, enum dir dir)
 	bool more;
 	const struct protocol *best = recognise(c, dir, &more);
 
-	if (!best && !more && d->anchored[dir] && c->info->source == SOURCE_TLS && !is_tls(buf_span(&d->text[dir]))) {
-		/* Plaintext of a library, in nobody's beginning: we came when it was under way (a memory BIO names no socket). */
+	if (!best && !more && d->anchored[dir] && c->info->maybe_late) {
+		/* Not the beginning of anything that we know: we came when it was under way. */
 		c->late = true;
 		d->anchored[DIR_IN] = d->anchored[DIR_OUT] = false;
 		best = recognise(c, dir, &more);

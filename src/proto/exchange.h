@@ -24,6 +24,7 @@ struct conn_info {
 	struct span peer; /* "127.0.0.1:8443", "[::1]:443" */
 	struct span local;
 	bool joined_late; /* bytes had moved before the first one we saw */
+	bool maybe_late;  /* nobody can tell: a TLS object whose socket is not known */
 };
 
 /* One HTTP field. Names as on the wire (HTTP/2: lower case). */

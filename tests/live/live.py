@@ -203,7 +203,7 @@ def program(name, libs=()):
     if not os.path.exists(target) or os.path.getmtime(target) < os.path.getmtime(source):
         as_owner = [os.path.join(TOP, "tools/as-owner")]
         subprocess.run([*as_owner, "mkdir", "-p", os.path.dirname(target)], check=True)
-        done = subprocess.run([*as_owner, "cc", "-O1", "-g", "-Wall", "-Wextra", "-pthread", "-o", target, source, *libs],
+        done = subprocess.run([*as_owner, "cc", "-O1", "-g", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", target, source, *libs],
                               capture_output=True, text=True, check=False)
         true(done.returncode == 0, f"compiling {name}.c: {done.stderr[-800:]}")
     return target
