@@ -87,6 +87,8 @@ static void on_exchange(void *ctx, struct exchange *ex)
 		return;
 	if (call_from_exchange(ex, &call))
 		assembler_call(l->p->assembler, ex, &call);
+	else
+		assembler_exchange(l->p->assembler, ex);
 }
 
 static void on_paired_call(void *ctx, const struct exchange *ex, const struct call *call)

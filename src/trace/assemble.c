@@ -7,6 +7,21 @@
 
 #include <stdlib.h>
 
+/* Nothing leaves without passing one. */
+static struct redactor *own_redactor(struct assembler *a)
+{
+	struct redact_options o = {
+		.salt = { hash_mix(a->o.seed ^ 0x5a17), hash_mix(a->o.seed + 0x5a18) },
+		.inputs = a->o.no_inputs,
+		.outputs = a->o.no_outputs,
+	};
+	char why[REDACT_WHY];
+
+	if (redactor_new(&o, &a->own_redactor, why))
+		abort(); /* without patterns of the user it can only be out of memory */
+	return a->own_redactor;
+}
+
 struct assembler *assembler_new(const struct assemble_options *options, const struct run_events *events, void *ctx)
 {
 	struct assembler *a = mem_alloc(sizeof(*a));
@@ -14,6 +29,7 @@ struct assembler *assembler_new(const struct assemble_options *options, const st
 	a->o = *options;
 	a->events = *events;
 	a->ctx = ctx;
+	a->redactor = options->redactor ? options->redactor : own_redactor(a);
 	id_init(&a->ids, options->seed);
 	map_init(&a->procs);
 	map_init(&a->responses);
@@ -22,6 +38,11 @@ struct assembler *assembler_new(const struct assemble_options *options, const st
 	buf_init(&a->meta, 4 * LIMIT_BODY);
 	buf_init(&a->scratch, 4 * LIMIT_BODY);
 	return a;
+}
+
+void assembler_exchange(struct assembler *a, const struct exchange *ex)
+{
+	exchange_take(a, ex);
 }
 
 void assembler_call(struct assembler *a, const struct exchange *ex, const struct call *call)
@@ -95,6 +116,7 @@ void assembler_free(struct assembler *a)
 		a->trees = next;
 	}
 	procs_free(a);
+	redactor_free(a->own_redactor);
 	map_fini(&a->responses);
 	buf_fini(&a->value);
 	buf_fini(&a->meta);

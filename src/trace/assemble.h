@@ -26,7 +26,7 @@ struct assemble_options {
 	int64_t wall_offset_ns; /* unix time = boot time + this */
 	bool no_inputs;         /* keep structure, drop content */
 	bool no_outputs;
-	struct redactor *redactor; /* may be NULL in tests */
+	struct redactor *redactor; /* with no_inputs and no_outputs in it; NULL: one without patterns of the user */
 };
 
 /* What became of one connection, for completeness. Reported by the pipeline when it changes and at the end. */
@@ -40,12 +40,13 @@ struct conn_account {
 	bool counted_only;    /* socket below a TLS connection that we read, or unix/other count-only */
 	bool carries_tls;     /* socket: TLS on it */
 	bool bound;           /* socket: its TLS plaintext is read elsewhere */
-	bool inbound;         /* the observed process answered on it: it is a server there */
 };
 
 struct assembler;
 struct assembler *assembler_new(const struct assemble_options *options, const struct run_events *events, void *ctx);
 void assembler_call(struct assembler *a, const struct exchange *ex, const struct call *call);
+/* An exchange that is no call: whoever answers on sockets is a server, whose conversations are other people's. */
+void assembler_exchange(struct assembler *a, const struct exchange *ex);
 /*
  * Every record of the stream, in order: processes, files, sockets and facts are used; the others are only counted, so
  * that a record that got lost between the kernel and here is noticed (see completeness.c).

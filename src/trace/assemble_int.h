@@ -7,6 +7,7 @@
 
 #include "base/id.h"
 #include "base/map.h"
+#include "base/redact.h"
 #include "trace/assemble.h"
 
 /* What is kept of a message. */
@@ -143,7 +144,7 @@ struct conn_row {
 	enum proto_state state;
 	char *peer, *protocol, *reason;
 	uint64_t bytes_in, bytes_out, missing_in, missing_out;
-	bool counted_only, carries_tls, bound, joined_late;
+	bool carries_tls, bound, joined_late;
 };
 
 struct note {
@@ -223,6 +224,7 @@ struct assembler {
 	size_t n_runs;
 	uint64_t tick;
 	uint64_t now_ns;
+	struct redactor *redactor, *own_redactor;
 	struct counters counters;
 	uint64_t seen_records, seen_bytes; /* of the kernel: not DATA; captured bytes of DATA */
 	bool saw_data, finishing;
@@ -299,6 +301,7 @@ void run_write_info(struct run *r, struct run_info *info, struct buf *agent, str
 		    uint64_t ended_ns);
 
 /* calls.c, llm.c */
+void exchange_take(struct assembler *a, const struct exchange *ex);
 void call_take(struct assembler *a, const struct exchange *ex, const struct call *c);
 /* A JSON string, in the arena. */
 struct span json_string(struct arena *arena, struct span text);

@@ -68,8 +68,7 @@ static void user_input(struct conv *v, const struct exchange *ex, const struct c
 	json_put_member_text(&a->meta, "channel", SPAN("api"));
 	if (v->number)
 		json_put_member_i64(&a->meta, "conversation", v->number);
-	if (!a->o.no_inputs)
-		json_put_member(&a->meta, "parts", m->parts);
+	json_put_member(&a->meta, "parts", m->parts);
 	buf_add_char(&a->meta, '}');
 	s.values[UI_CONTENT] = json_string(&arena, m->text.p ? m->text : SPAN(""));
 	if (!m->parts.p)
@@ -289,6 +288,15 @@ static void take_other(struct assembler *a, struct proc *p, const struct exchang
 	arena_fini(&arena);
 }
 
+void exchange_take(struct assembler *a, const struct exchange *ex)
+{
+	struct proc *p = proc_find(a, ex->conn->pid, ex->conn->proc_start_ns);
+
+	/* Tool servers answer on pipes; who answers on a socket is a server for somebody outside. */
+	if (p && !ex->client && (ex->conn->source == SOURCE_TLS || ex->conn->source == SOURCE_SOCKET))
+		p->serves = true;
+}
+
 void call_take(struct assembler *a, const struct exchange *ex, const struct call *c)
 {
 	static void (*const table[])(struct assembler *, struct proc *, const struct exchange *, const struct call *) = {
@@ -296,6 +304,7 @@ void call_take(struct assembler *a, const struct exchange *ex, const struct call
 		[CALL_RETRIEVAL] = take_other,	[CALL_MEMORY_READ] = take_other,   [CALL_MEMORY_WRITE] = take_other,
 		[CALL_INTERRUPT] = take_other,	[CALL_COUNT] = NULL,
 	};
+	exchange_take(a, ex);
 	/* What the process answered is somebody else's call; what it asked there is seen on its own connection. */
 	if (!ex->client || (size_t)c->kind >= sizeof(table) / sizeof(*table) || !table[c->kind])
 		return;

@@ -50,11 +50,9 @@ void conn_take(struct assembler *a, const struct conn_account *account)
 	row->bytes_out = account->bytes_out;
 	row->missing_in = account->missing_in;
 	row->missing_out = account->missing_out;
-	row->counted_only = account->counted_only;
 	row->carries_tls = account->carries_tls;
 	row->bound = account->bound;
 	row->joined_late = info->joined_late;
-	p->serves = p->serves || (account->inbound && info->source != SOURCE_PIPE);
 }
 
 void tree_facts_free(struct tree *t)
@@ -116,6 +114,11 @@ static void put_lost(struct run *r, struct buf *b, struct verdict_buf *v)
 		json_put_member_i64(b, "records_between", c->records - (int64_t)a->seen_records);
 		any = true;
 	}
+	/* Every payload byte that the kernel submitted came through, however the records were cut on the way. */
+	if (a->finishing && a->saw_data && c->seen && c->bytes > (int64_t)a->seen_bytes) {
+		json_put_member_i64(b, "bytes_between", c->bytes - (int64_t)a->seen_bytes);
+		any = true;
+	}
 	buf_add_char(b, '}');
 	if (any)
 		against(v, "events were lost");
@@ -123,12 +126,16 @@ static void put_lost(struct run *r, struct buf *b, struct verdict_buf *v)
 		against(v, "the counters of losses are not known");
 }
 
-/* Not what carries other connections, and not what programs tell each other through pipes and terminals. */
+/* Within the host: what programs tell each other through pipes, terminals and unix sockets (those have no peer). */
+static bool is_local(const struct conn_row *c)
+{
+	return c->source == SOURCE_PIPE || c->source == SOURCE_TTY || (c->source == SOURCE_SOCKET && !c->peer);
+}
+
+/* Not what carries a connection that is read above it, and of what stays within the host only what is understood. */
 static bool counts(const struct conn_row *c)
 {
-	if (c->bound || c->counted_only)
-		return false;
-	return c->source == SOURCE_TLS || c->source == SOURCE_SOCKET || c->state == PROTO_DECODED;
+	return !c->bound && (c->state == PROTO_DECODED || !is_local(c));
 }
 
 /* A connection whose content nobody read. */

@@ -211,7 +211,8 @@ static struct effect exec_effect(struct assembler *a, const struct proc *p, cons
 
 	json_put_member_i64(b, "pid", p->pid);
 	json_put_member_text(b, "path", span_str(p->exe));
-	json_put_member(b, "argv", span_str(p->argv));
+	if (!a->o.no_inputs)
+		json_put_member(b, "argv", span_str(p->argv));
 	if (e->argv_cut)
 		json_put_member_bool(b, "argv_cut", true);
 	json_put_member_text(b, "cwd", span_str(p->cwd));

@@ -176,10 +176,6 @@ static size_t base_of(const struct conv *v, const struct call *c, size_t *len)
 	return i;
 }
 
-static const char *const role_names[] = {
-	[ROLE_SYSTEM] = "system", [ROLE_USER] = "user", [ROLE_ASSISTANT] = "assistant", [ROLE_TOOL] = "tool",
-};
-
 static struct span put_input(struct assembler *a, const struct call *c, size_t from)
 {
 	struct buf *b = &a->value;
@@ -190,10 +186,7 @@ static struct span put_input(struct assembler *a, const struct call *c, size_t f
 	buf_add_char(b, '[');
 	for (size_t i = from; i < c->n_messages; i++) {
 		json_put_comma(b);
-		if (a->o.no_inputs)
-			buf_printf(b, "{\"role\":\"%s\",\"content\":\"[REDACTED]\"}", role_names[c->messages[i].role]);
-		else
-			buf_add_span(b, c->messages[i].json.p ? c->messages[i].json : SPAN("null"));
+		buf_add_span(b, c->messages[i].json.p ? c->messages[i].json : SPAN("null"));
 	}
 	buf_add_char(b, ']');
 	return buf_span(b);
@@ -251,7 +244,7 @@ void llm_emit(struct run *r, struct conv *v, const struct exchange *ex, const st
 	size_t base = 0, len = 0;
 
 	arena_init(&values);
-	if (v && v->last_step && v->whole_input && !c->input_is_delta && !a->o.no_inputs) {
+	if (v && v->last_step && v->whole_input && !c->input_is_delta) {
 		base = base_of(v, c, &len);
 		if (len < BASE_MIN)
 			base = 0;

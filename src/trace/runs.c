@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/timefmt.h"
+#include "trace/model_redact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,46 +15,6 @@
 int64_t wall_ns(const struct assembler *a, uint64_t boot_ns)
 {
 	return (int64_t)boot_ns + a->o.wall_offset_ns;
-}
-
-/* The one door for values on their way out: what must not be stored is taken out here. */
-static struct span clean(struct assembler *a, struct span raw)
-{
-	(void)a;
-	return raw;
-}
-
-static const struct {
-	enum step_type type;
-	int slot;
-	bool input; /* else output */
-} content[] = {
-	{ STEP_USER_INPUT, UI_CONTENT, true },     { STEP_TOOL_CALL, TOOL_ARGUMENTS, true },
-	{ STEP_TOOL_CALL, TOOL_RESULT, false },    { STEP_LLM_CALL, LLM_OUTPUT, false },
-	{ STEP_RETRIEVAL, RET_QUERY, true },       { STEP_RETRIEVAL, RET_RESULTS, false },
-	{ STEP_MEMORY_READ, MR_QUERY, true },      { STEP_MEMORY_READ, MR_RESULTS, false },
-	{ STEP_MEMORY_WRITE, MW_DATA, true },      { STEP_INTERRUPT, INT_PROMPT, false },
-	{ STEP_INTERRUPT, INT_RESPONSE, true },    { STEP_FINAL_OUTPUT, FO_CONTENT, false },
-};
-
-/* --no-inputs, --no-outputs: the step stays, of the right type, without what was said. (llm_call.input: see llm.c) */
-static void withhold(struct assembler *a, struct step *s)
-{
-	for (size_t i = 0; i < sizeof(content) / sizeof(*content); i++) {
-		struct span *v = &s->values[content[i].slot];
-		if (content[i].type != s->type || !v->p || !(content[i].input ? a->o.no_inputs : a->o.no_outputs))
-			continue;
-		switch (step_schemas[s->type].fields[content[i].slot].kind) {
-		case VALUE_OBJECT:
-			*v = SPAN("{}");
-			break;
-		case VALUE_ARRAY:
-			*v = SPAN("[]");
-			break;
-		default:
-			*v = SPAN("\"[REDACTED]\"");
-		}
-	}
 }
 
 uint32_t run_number(struct run *r)
@@ -75,16 +36,26 @@ struct step run_step(struct run *r, enum step_type type, uint32_t number, uint32
 	return s;
 }
 
+/* The one door for steps on their way out: what must not be stored is taken out here, or nothing of it is. */
+static void clean(struct assembler *a, struct step *s, struct arena *arena)
+{
+	if (step_redact(a->redactor, s, arena) >= 0)
+		return;
+	for (size_t i = 0; i < STEP_MAX_FIELDS; i++)
+		s->values[i] = SPAN_NONE;
+	s->metadata = SPAN("{\"incomplete\":true,\"reason\":\"longer than a step may be\"}");
+}
+
 void run_emit(struct run *r, struct step *s, bool again)
 {
 	struct assembler *a = r->a;
+	struct arena arena;
 
-	withhold(a, s);
-	for (size_t i = 0; i < STEP_MAX_FIELDS; i++)
-		s->values[i] = clean(a, s->values[i]);
-	s->metadata = clean(a, s->metadata);
+	arena_init(&arena);
+	clean(a, s, &arena);
 	if (a->events.on_step)
 		a->events.on_step(a->ctx, r, s, again);
+	arena_fini(&arena);
 }
 
 struct run *run_current(struct tree *t)
@@ -150,6 +121,7 @@ static void tell(struct run *r, uint64_t ended_ns)
 	struct assembler *a = r->a;
 	struct run_info info = { .run_id = span_of(r->id), .started_ns = wall_ns(a, r->started_ns) };
 	struct buf agent, task, meta;
+	struct arena arena;
 
 	buf_init(&agent, 64 * KIB);
 	buf_init(&task, 2 * LIMIT_BODY);
@@ -157,9 +129,12 @@ static void tell(struct run *r, uint64_t ended_ns)
 	agent_write(r, &agent);
 	write_task(r, &task);
 	write_meta(r, &meta, !ended_ns);
-	info.agent_info = clean(a, buf_span(&agent));
-	info.task_info = task.len ? clean(a, buf_span(&task)) : SPAN_NONE;
-	info.metadata = clean(a, buf_span(&meta));
+	info.agent_info = buf_span(&agent);
+	info.task_info = task.len ? buf_span(&task) : SPAN_NONE;
+	info.metadata = buf_span(&meta);
+	arena_init(&arena);
+	if (run_redact(a->redactor, &info, &arena) < 0)
+		info.task_info = SPAN_NONE;
 	if (ended_ns) {
 		info.ended_ns = wall_ns(a, ended_ns > r->started_ns ? ended_ns : r->started_ns);
 		if (a->events.on_run_end)
@@ -167,6 +142,7 @@ static void tell(struct run *r, uint64_t ended_ns)
 	} else if (a->events.on_run) {
 		a->events.on_run(a->ctx, r, &info);
 	}
+	arena_fini(&arena);
 	buf_fini(&agent);
 	buf_fini(&task);
 	buf_fini(&meta);

@@ -323,8 +323,8 @@ START_TEST(content_is_withheld)
 	world_fini(&w);
 	w = (struct world){ .o = { .no_inputs = true, .no_outputs = true } };
 	world_init(&w);
-	TALK(&w, .at = 1000, .in = { USER("my secret words") }, .out = ASK({ "c1", "f", "{\"hidden\":1}" }));
-	TALK(&w, .at = 2000, .in = { USER("my secret words"), ASK({ "c1", "f", "{\"hidden\":1}" }), GOT({ "c1", "\"secret\"" }) },
+	TALK(&w, .at = 1000, .in = { USER("my secret words") }, .out = ASK({ "c1", "f", "{\"h\":\"hidden\"}" }));
+	TALK(&w, .at = 2000, .in = { USER("my secret words"), ASK({ "c1", "f", "{\"h\":\"hidden\"}" }), GOT({ "c1", "\"secret\"" }) },
 	     .out = ASST("secret too"));
 	world_finish(&w, 4000, "agent exited");
 	ck_assert_str_eq(world_shape(&w, 0), "user_input llm_call tool_call(s2) llm_call final_output(s4)");
