@@ -13,6 +13,7 @@ static __always_inline void fill_data(struct cf_data *d, const struct piece *p, 
 	d->began_ns = p->began_ns;
 	d->len = len;
 	d->captured = captured;
+	count(CF_CNT_DATA, 1);
 }
 
 static __always_inline void lost_ring(u32 len)

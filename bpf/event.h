@@ -212,6 +212,7 @@ enum cf_counter {
 	CF_CNT_LOST_MAP,        /* inserts refused by a full state map */
 	CF_CNT_LOST_CONTROL,    /* notices to capture not delivered */
 	CF_CNT_NESTED,          /* calls that began while the same call was pending on the thread */
+	CF_CNT_DATA,            /* of CF_CNT_EVENTS: data records; the others can be counted again at the other end */
 	CF_CNT_MAX = 16,
 };
 

@@ -28,6 +28,7 @@ struct observer {
 	struct queue queue;
 	struct capfile *record;
 	int channel;
+	bool begun;         /* the first fact of all is there: it brings the clock and the seed of what is in the ring */
 	bool channel_ended;
 };
 
@@ -70,13 +71,15 @@ static void take_facts(struct observer *o)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
-			o->channel_ended = true;
+			o->begun = o->channel_ended = true;
 			return;
 		}
 		const struct cf_event *e = (const void *)room;
 		if ((size_t)n < sizeof(*e) || e->size != (size_t)n)
 			continue;
-		drain(o);
+		if (o->begun)
+			drain(o);
+		o->begun = true;
 		queue_push(&o->queue, e);
 	}
 }
@@ -113,7 +116,8 @@ static void loop(struct observer *o, int ring_fd)
 		if (o->channel_ended)
 			p[1].fd = -1;
 		poll(p, 2, o->queue.bytes ? 0 : POLL_MS);
-		drain(o);
+		if (o->begun)
+			drain(o);
 		take_facts(o);
 		parse_slice(o);
 	}

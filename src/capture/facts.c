@@ -175,6 +175,7 @@ void facts_counters(struct capture *c)
 		[CF_CNT_LOST_CLAMP_BYTES] = "lost_clamp_bytes",
 		[CF_CNT_LOST_MAP] = "lost_map",
 		[CF_CNT_LOST_CONTROL] = "lost_control",
+		[CF_CNT_DATA] = "data_events",
 	};
 	int n_cpu = libbpf_num_possible_cpus(), map = bpf_map__fd(c->bpf->maps.counters);
 	AUTO_FREE uint64_t *per_cpu = mem_alloc(sizeof(uint64_t) * (size_t)(n_cpu > 0 ? n_cpu : 1));
@@ -183,7 +184,7 @@ void facts_counters(struct capture *c)
 	buf_add_char(&c->json, '{');
 	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		uint64_t sum = 0;
-		if (bpf_map_lookup_elem(map, &i, per_cpu))
+		if (!names[i] || bpf_map_lookup_elem(map, &i, per_cpu))
 			continue;
 		for (int k = 0; k < n_cpu; k++)
 			sum += per_cpu[k];

@@ -190,6 +190,7 @@ struct proc {
 	bool exited;
 	bool root;          /* of its tree */
 	bool agent;         /* it, or one below it, asked a model: its own start is no step */
+	bool announced;     /* as followed: else its fork or its fact is lost */
 	bool exec_seen;     /* started before our eyes */
 	bool serves;        /* answered on a connection */
 	uint64_t exec_ns, exited_ns;
@@ -230,7 +231,6 @@ struct assembler {
 	bool saw_data, finishing;
 	struct proc *first_dead, *last_dead;
 	size_t n_dead;
-	uint64_t unknown_procs; /* events of processes that nobody announced */
 	char *version, *host, *kernel, *arch, *command; /* command: raw JSON */
 	char *stop_reason;
 	struct buf value, meta, scratch;

@@ -110,7 +110,7 @@ static void put_lost(struct run *r, struct buf *b, struct verdict_buf *v)
 		/* "nested" calls are counted and still read */
 		any = any || strcmp(lost_names[i], "nested") != 0;
 	}
-	if (a->finishing && c->seen && c->records >= 0 && (uint64_t)c->records != a->seen_records) {
+	if (a->finishing && c->seen && c->records > (int64_t)a->seen_records) {
 		json_put_member_i64(b, "records_between", c->records - (int64_t)a->seen_records);
 		any = true;
 	}
@@ -135,7 +135,9 @@ static bool is_local(const struct conn_row *c)
 /* Not what carries a connection that is read above it, and of what stays within the host only what is understood. */
 static bool counts(const struct conn_row *c)
 {
-	return !c->bound && (c->state == PROTO_DECODED || !is_local(c));
+	bool below = c->bound && c->source == SOURCE_SOCKET;
+
+	return !below && (c->state == PROTO_DECODED || !is_local(c));
 }
 
 /* A connection whose content nobody read. */
@@ -262,6 +264,15 @@ static void put_blind(struct run *r, struct buf *b, struct verdict_buf *v)
 		against(v, "ways past the hooks were used");
 }
 
+/* A root that nobody named: the fork that made it, and whose child it is, was lost. */
+static bool has_stranger(const struct assembler *a)
+{
+	for (const struct tree *t = a->trees; t; t = t->next)
+		if (!t->root->announced)
+			return true;
+	return false;
+}
+
 static void put_completeness(struct run *r, struct buf *b)
 {
 	struct verdict_buf v = { .n = 0 };
@@ -278,7 +289,7 @@ static void put_completeness(struct run *r, struct buf *b)
 		against(&v, "bodies were longer than can be kept");
 	if (r->totals.incomplete || r->totals.missing_bytes)
 		against(&v, "steps are built from incomplete exchanges");
-	if (r->a->unknown_procs)
+	if (has_stranger(r->a))
 		against(&v, "processes were not announced");
 	if (r->steps_cut)
 		against(&v, "more happened than the lists hold");

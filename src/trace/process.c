@@ -71,8 +71,7 @@ struct proc *proc_get(struct assembler *a, uint32_t pid, uint64_t start_ns)
 
 	if (p)
 		return p;
-	a->unknown_procs++;
-	return proc_add(a, pid, start_ns, NULL);
+	return proc_add(a, pid, start_ns, NULL); /* an event that came before the fact, or whose fact is lost */
 }
 
 bool proc_within(const struct proc *p, const struct proc *top)
@@ -198,10 +197,8 @@ static void on_fork(struct assembler *a, const struct cf_fork *e)
 {
 	struct proc *parent = proc_find(a, e->h.pid, e->h.start_ns);
 
-	if (!parent) {
+	if (!parent)
 		parent = proc_add(a, e->h.pid, e->h.start_ns, NULL);
-		a->unknown_procs++;
-	}
 	if (!proc_find(a, e->child_pid, e->child_start_ns))
 		proc_add(a, e->child_pid, e->child_start_ns, parent);
 }
@@ -367,6 +364,7 @@ static void fact_process(struct assembler *a, const struct cf_event *e, struct s
 					parent = q;
 		p = proc_add(a, e->pid, e->start_ns, parent);
 	}
+	p->announced = true;
 	struct span argv = json_get(j, "argv"), container = json_get(j, "container");
 	char *text = text_member(j, "exe");
 	if (text)
@@ -435,7 +433,6 @@ static void fact_gap(struct assembler *a, const struct cf_event *e, struct span 
 	if (!p) {
 		free(n->text);
 		free(n);
-		a->unknown_procs++;
 		return;
 	}
 	n->next = p->tree->gaps;
@@ -452,7 +449,9 @@ static void fact_counters(struct assembler *a, const struct cf_event *e, struct 
 	*c = (struct counters){ .seen = true, .ts_ns = e->ts_ns, .records = -1, .events = -1, .bytes = -1 };
 	json_i64(json_get(j, "events"), &c->events);
 	json_i64(json_get(j, "bytes"), &c->bytes);
-	json_i64(json_get(j, "records"), &c->records);
+	int64_t data;
+	if (c->events >= 0 && json_i64(json_get(j, "data_events"), &data))
+		c->records = c->events - data;
 	for (size_t i = 0; lost_names[i]; i++)
 		json_i64(json_get(j, lost_names[i]), &c->lost[i]);
 }
