@@ -6,6 +6,7 @@
 #include "dialect/call.h"
 #include "dialect/dump.h"
 #include "dialect/mcp.h"
+#include "dialect/socket.h"
 
 #include <stdlib.h>
 
@@ -67,6 +68,15 @@ static void feed_pipe(struct frame *frames, size_t n)
 	}
 	mcp_finish(s, 1, "end");
 	mcp_free(s);
+
+	struct exchange upgrade = {
+		.client = true, .target = SPAN("/v1/responses"), .status = 101, .version = "1.1"
+	};
+	struct socket_session *w = socket_new(&conn, &upgrade, on_call, NULL);
+	for (size_t i = 0; i < n; i++)
+		socket_feed(w, &frames[i]);
+	socket_finish(w, 1, "end");
+	socket_free(w);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
