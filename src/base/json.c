@@ -58,6 +58,15 @@ static const char *skip_plain(const char *p, const char *end)
 	return p;
 }
 
+/* A table: source code in strings has an escape every few bytes. */
+static bool is_escape(char c)
+{
+	static const bool known[256] = { ['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true,
+					 ['f'] = true, ['n'] = true,  ['r'] = true, ['t'] = true };
+
+	return known[(unsigned char)c];
+}
+
 /* p is behind the opening quote; *out behind the closing one. */
 static int scan_string(const char *p, const char *end, const char **out)
 {
@@ -74,7 +83,7 @@ static int scan_string(const char *p, const char *end, const char **out)
 		if (end - p < 2)
 			return -EAGAIN;
 		if (p[1] != 'u') {
-			if (!p[1] || !strchr("\"\\/bfnrt", p[1]))
+			if (!is_escape(p[1]))
 				return -EINVAL;
 			p += 2;
 			continue;
