@@ -147,6 +147,16 @@ static void collect(const struct locate_lib *lib, struct probe_set *enter, struc
 	}
 }
 
+size_t attach_functions(const struct locate_lib *lib)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < lib->n_sites; i++)
+		for (size_t k = 0; k < sizeof(shapes) / sizeof(shapes[0]); k++)
+			n += shapes[k].func == lib->sites[i].func;
+	return n;
+}
+
 int attach_file(struct capture *c, struct hooked_file *file, int fd, uint32_t pid)
 {
 	struct probe_set enter = { .n = 0 }, leave = { .n = 0 }, freed = { .n = 0 };

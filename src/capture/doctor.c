@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "capture/doctor_int.h"
+#include "capture/room.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,6 +44,13 @@ static void add(char *text, size_t cap, const char *fmt, ...)
 	va_end(ap);
 }
 
+static const char *reason_of(const struct locate_lib *lib)
+{
+	if (*lib->reason)
+		return lib->reason;
+	return lib->n_sites ? "found, but this version has no probes for its way of calling" : "not located";
+}
+
 static void judge(const struct target *t, struct opinion *o)
 {
 	*o = (struct opinion){ .sees = t->n_hookable > 0 };
@@ -52,12 +60,12 @@ static void judge(const struct target *t, struct opinion *o)
 		const struct locate_result *r = &t->files[i].found;
 
 		for (uint32_t k = 0; k < r->n_libs; k++) {
-			if (r->libs[k].n_sites)
+			if (attach_functions(&r->libs[k]))
 				add(o->seen, sizeof(o->seen), "what goes through %s",
 				    r->libs[k].library);
 			else
 				add(o->unseen, sizeof(o->unseen), "what goes through %s: %s",
-				    r->libs[k].library, r->libs[k].reason);
+				    r->libs[k].library, reason_of(&r->libs[k]));
 		}
 		if (!r->n_libs)
 			add(o->unseen, sizeof(o->unseen), "TLS in %s: %s", t->files[i].path,
@@ -113,12 +121,11 @@ static void text_target(struct buf *b, const struct target *t, const struct opin
 		for (uint32_t k = 0; k < r->n_libs; k++) {
 			buf_add_text(b, "\n                 ");
 			put_safe(b, r->libs[k].library);
-			if (r->libs[k].n_sites)
-				buf_printf(b, ", by %s: %" PRIu32 " functions", r->libs[k].method,
-					   r->libs[k].n_sites);
-			if (*r->libs[k].reason) {
+			buf_printf(b, ", by %s: %zu functions", r->libs[k].method,
+				   attach_functions(&r->libs[k]));
+			if (*r->libs[k].reason || !attach_functions(&r->libs[k])) {
 				buf_add_text(b, "; ");
-				put_safe(b, r->libs[k].reason);
+				put_safe(b, reason_of(&r->libs[k]));
 			}
 		}
 	}
@@ -151,9 +158,9 @@ static void json_library(struct buf *b, const char *path, const struct locate_li
 	json_put_member_text(b, "path", span_of(path));
 	json_put_member_text(b, "library", span_of(lib->library));
 	json_put_member_text(b, "method", span_of(lib->method));
-	json_put_member_i64(b, "functions", lib->n_sites);
-	if (*lib->reason)
-		json_put_member_text(b, "reason", span_of(lib->reason));
+	json_put_member_i64(b, "functions", (int64_t)attach_functions(lib));
+	if (*lib->reason || !attach_functions(lib))
+		json_put_member_text(b, "reason", span_of(reason_of(lib)));
 	buf_add_char(b, '}');
 }
 

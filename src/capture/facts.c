@@ -143,7 +143,8 @@ void facts_library(struct capture *c, const struct followed *f, const struct hoo
 
 	for (uint32_t i = 0; i < file->found->n_libs; i++) {
 		const struct locate_lib *lib = &file->found->libs[i];
-		bool hooked = file->n_links && lib->n_sites;
+		size_t functions = attach_functions(lib);
+		bool hooked = file->n_links && functions;
 		buf_clear(&c->json);
 		buf_add_char(&c->json, '{');
 		json_put_member_i64(&c->json, "pid", f->pid);
@@ -154,7 +155,7 @@ void facts_library(struct capture *c, const struct followed *f, const struct hoo
 		if (lib->method)
 			json_put_member_text(&c->json, "method", span_of(lib->method));
 		json_put_member_bool(&c->json, "hooked", hooked);
-		json_put_member_i64(&c->json, "functions", lib->n_sites);
+		json_put_member_i64(&c->json, "functions", (int64_t)functions);
 		if (!hooked)
 			json_put_member_text(&c->json, "reason", span_of(unhooked_reason(file, lib, text, sizeof(text))));
 		buf_add_char(&c->json, '}');

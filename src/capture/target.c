@@ -2,6 +2,7 @@
 #include "capture/doctor_int.h"
 
 #include "base/mem.h"
+#include "capture/room.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -124,7 +125,7 @@ static void look_into(struct target *t, int fd, const char *path)
 		return;
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	for (uint32_t i = 0; i < f->found.n_libs; i++)
-		t->n_hookable += f->found.libs[i].n_sites > 0;
+		t->n_hookable += attach_functions(&f->found.libs[i]) > 0;
 	if (t->n_hookable > before || f->result == -ESRCH || f->found.n_libs)
 		t->n_files++;
 }
