@@ -280,8 +280,10 @@ static int session(const struct options *o, char **command)
 	if (command && hold(command, &s.before, &s.held))
 		return EXIT_RUN_FAILED;
 	status = open_capture(&s, command);
-	if (!status)
+	if (!status) {
+		capture_ahead(s.capture, command ? command[0] : NULL);
 		status = follow_all(&s);
+	}
 	if (!status && start_observer(&s))
 		status = EXIT_INTERNAL;
 	if (!status) {

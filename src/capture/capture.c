@@ -149,8 +149,10 @@ static void first_look(struct capture *c)
 	buf_add_span(&c->json, c->options.host_json);
 	facts_send(c, CF_FACT_HOST, 0, 0);
 	for (size_t i = 0; map_next(&c->procs, &i, NULL, &value);) {
-		if (((struct followed *)value)->held)
+		if (((struct followed *)value)->held) {
+			facts_held(c, value);
 			continue;
+		}
 		facts_process(c, value);
 		framework_scan(c, value);
 		follow_scan(c, value);

@@ -22,6 +22,9 @@ int capture_open(const struct capture_options *o, struct capture **out, char *wh
 int capture_ring_fd(const struct capture *c);
 size_t capture_ring_bytes(const struct capture *c);
 
+/* Hooks what programs usually load, and `program` (may be NULL), before anything that is followed runs. */
+void capture_ahead(struct capture *c, const char *program);
+
 /*
  * Follows `pid` and its descendants from now on. -ESRCH: no such process. `held`: it has yet to exec what is watched; what
  * it maps until then is ours.

@@ -107,6 +107,14 @@ static void put_status(struct capture *c, uint32_t pid)
 		json_put_member_i64(&c->json, "mnt_ns", (int64_t)st.st_ino);
 }
 
+/* Announces a process whose program has yet to start: its events come before the fact that tells what it is. */
+void facts_held(struct capture *c, const struct followed *f)
+{
+	buf_clear(&c->json);
+	buf_printf(&c->json, "{\"pid\":%u,\"start_ns\":%llu,\"root\":true}", f->pid, (unsigned long long)f->start_ns);
+	facts_send(c, CF_FACT_PROCESS, f->pid, f->start_ns);
+}
+
 void facts_process(struct capture *c, const struct followed *f)
 {
 	char comm[64];

@@ -237,7 +237,8 @@ static void look_into(struct capture *c, struct followed *f, struct mapped *list
 	}
 }
 
-void files_scan(struct capture *c, struct followed *f)
+/* Looks into what is new and hooks it. *out: all that is mapped, to be given to free_maps. */
+static size_t look(struct capture *c, struct followed *f, struct mapped **out)
 {
 	struct mapped *list = NULL;
 	size_t n = read_maps(f->pid, &list), n_todo = 0;
@@ -249,6 +250,31 @@ void files_scan(struct capture *c, struct followed *f)
 			todo[n_todo++] = i;
 	if (n_todo)
 		look_into(c, f, list, todo, n_todo);
+	free(todo);
+	*out = list;
+	return n;
+}
+
+static void free_maps(struct mapped *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(list[i].path);
+	free(list);
+}
+
+void files_look(struct capture *c, struct followed *f)
+{
+	struct mapped *list;
+	size_t n = look(c, f, &list);
+
+	free_maps(list, n);
+}
+
+void files_scan(struct capture *c, struct followed *f)
+{
+	struct mapped *list;
+	size_t n = look(c, f, &list);
+
 	for (size_t i = 0; i < n; i++) {
 		uint64_t key = file_key(list[i].dev, list[i].ino);
 		struct hooked_file *file = map_get(&c->files, key);
@@ -261,10 +287,7 @@ void files_scan(struct capture *c, struct followed *f)
 			facts_library(c, f, file);
 		}
 	}
-	for (size_t i = 0; i < n; i++)
-		free(list[i].path);
-	free(list);
-	free(todo);
+	free_maps(list, n);
 }
 
 void files_free(struct capture *c)

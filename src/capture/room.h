@@ -53,6 +53,8 @@ void follow_scan(struct capture *c, struct followed *f);
 void follow_free(struct capture *c);
 
 /* files.c: looks into files that `pid` maps, in a helper process, and hooks what it finds. */
+void files_look(struct capture *c, struct followed *f);
+/* And tells what of it the process has. */
 void files_scan(struct capture *c, struct followed *f);
 void files_free(struct capture *c);
 
@@ -65,6 +67,7 @@ void attach_release(struct hooked_file *file);
 
 /* facts.c */
 void facts_send(struct capture *c, uint16_t kind, uint32_t pid, uint64_t start_ns);
+void facts_held(struct capture *c, const struct followed *f);
 void facts_process(struct capture *c, const struct followed *f);
 void facts_library(struct capture *c, const struct followed *f, const struct hooked_file *file);
 void facts_counters(struct capture *c);

@@ -120,7 +120,7 @@ static void on_process(struct console *c, const struct cf_event *e, struct span 
 {
 	struct arena a;
 
-	if (!json_true(json_get(j, "root")) && !c->setup.verbose)
+	if (!json_get(j, "exe").p || (!json_true(json_get(j, "root")) && !c->setup.verbose))
 		return;
 	arena_init(&a);
 	put_who(c, e, j, &a);
