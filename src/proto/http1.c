@@ -43,6 +43,8 @@ struct side {
 	uint64_t left; /* of the body or the chunk */
 	struct buf
 		line; /* what of a head or a line came in earlier feeds; AT_WAIT, AT_LOST: all that is held */
+	size_t chunk_scanned;
+	bool headed;	/* a head was seen */
 	size_t scanned; /* of `line` */
 	struct buf trailer;
 	uint64_t began_ns;
@@ -58,6 +60,7 @@ struct http1 {
 };
 
 static void side_run(struct http1 *h, struct side *s, struct cursor cur);
+static void end_lost(struct http1 *h, struct side *s);
 
 static struct side *other(struct http1 *h, struct side *s)
 {
@@ -135,7 +138,20 @@ static void end_message(struct http1 *h, struct side *s, const char *why)
 	s->at = s->body == &x->request && x->wants_upgrade && !x->response_begun ? AT_WAIT
 										 : AT_START;
 	s->x = NULL;
-	maybe_done(h, x);
+	struct side *o = other(h, s);
+	if (x->response_done && o->at == AT_LOST && o->x == x)
+		end_lost(h, o); /* answered: nobody needs to wait for more of the request */
+	else
+		maybe_done(h, x);
+}
+
+/* What was waiting for its framing to be found again has ended unseen. */
+static void end_lost(struct http1 *h, struct side *s)
+{
+	if (s->at != AT_LOST || !s->x)
+		return;
+	end_message(h, s, "gap");
+	s->at = AT_LOST;
 }
 
 /* Requests without any answer so far are given up. */
@@ -193,6 +209,7 @@ static struct span authority_of(struct exchange *ex)
 /* `whole`: the head was seen to its end. */
 static void begin_request(struct http1 *h, struct side *s, struct span head, bool whole)
 {
+	end_lost(h, other(h, s));
 	if (other(h, s)->lost)
 		cut_waiting(
 			h,
@@ -353,6 +370,7 @@ static bool take_head(struct http1 *h, struct side *s, struct span head, bool wh
 		return false;
 	}
 	s->role = role;
+	s->headed = true;
 	other(h, s)->role = role ^ WANT_EITHER;
 	if (start.response)
 		begin_response(h, s, head, &start, whole);
@@ -509,25 +527,65 @@ static void step_wait(struct http1 *h, struct side *s, struct cursor *cur)
 	advance(cur, cur->len);
 }
 
+static void run_held(struct http1 *h, struct side *s, size_t at, uint64_t ts_ns)
+{
+	struct buf held = s->line;
+
+	s->line = (struct buf){ .max = LIMIT_HTTP_HEAD };
+	s->scanned = 0;
+	s->chunk_scanned = 0;
+	side_run(h, s, (struct cursor){ held.p + at, held.len - at, ts_ns });
+	buf_fini(&held);
+}
+
+/* The body goes on behind the hole; without a head it is the rest of an answer that nobody saw begin. */
+static void resume_chunks(struct http1 *h, struct side *s)
+{
+	s->at = AT_CHUNK_SIZE;
+	s->lost = false;
+	if (s->x)
+		return;
+	s->headed = true;
+	s->role = WANT_RESPONSE;
+	other(h, s)->role = WANT_REQUEST;
+	s->x = open_exchange(h, s->dir == DIR_IN);
+	s->x->request_done = true;
+	s->x->response_begun = true;
+	s->x->ex.cut = "joined in the middle";
+	s->x->ex.version = "1.1";
+	s->body = &s->x->response;
+	s->body->msg->began_ns = s->last_ns;
+	body_begin_headless(s->body);
+	body_gap(s->body, 0);
+}
+
 static void step_lost(struct http1 *h, struct side *s, struct cursor *cur)
 {
-	size_t n = cur->len < FIND_SLICE ? cur->len : FIND_SLICE;
+	/* Inside a chunked body that lost its framing, or of an answer that was under way when we joined. */
+	bool chunks =
+		s->x || (!s->headed && conn_info(h->c)->joined_late && s->role & WANT_RESPONSE);
+	/* With two things to look for, what comes first must not depend on how the input was cut. */
+	size_t most = chunks ? 1 : FIND_SLICE;
+	size_t n = cur->len < most ? cur->len : most;
 	size_t at;
 
 	buf_add(&s->line, cur->p, n);
 	advance(cur, n);
 	if (http1_find_start(buf_span(&s->line), s->role, &s->scanned, &at) == VERDICT_YES) {
-		struct buf held = s->line;
-		s->line = (struct buf){ .max = LIMIT_HTTP_HEAD };
+		end_lost(h, s);
 		s->at = AT_START;
-		side_run(h, s, (struct cursor){ held.p + at, held.len - at, cur->ts_ns });
-		buf_fini(&held);
-		return;
-	}
-	if (s->line.len > FIND_HELD) {
-		size_t keep_from = s->scanned > HTTP1_LINE_MAX ? s->scanned - HTTP1_LINE_MAX : 0;
-		buf_shift(&s->line, keep_from);
-		s->scanned -= keep_from;
+		run_held(h, s, at, cur->ts_ns);
+	} else if (chunks && http1_find_chunk(buf_span(&s->line), !s->x, &s->chunk_scanned, &at) ==
+				     VERDICT_YES) {
+		resume_chunks(h, s);
+		run_held(h, s, at, cur->ts_ns);
+	} else if (s->line.len > FIND_HELD) {
+		size_t from = s->scanned > HTTP1_LINE_MAX ? s->scanned - HTTP1_LINE_MAX : 0;
+		if (chunks && s->chunk_scanned < from)
+			from = s->chunk_scanned;
+		buf_shift(&s->line, from);
+		s->scanned -= from;
+		s->chunk_scanned -= chunks ? from : s->chunk_scanned;
 	}
 }
 
@@ -584,17 +642,24 @@ static void take_partial_head(struct http1 *h, struct side *s)
 
 static void lose(struct http1 *h, struct side *s, uint64_t missing)
 {
+	bool chunked = s->at == AT_CHUNK_SIZE || s->at == AT_CHUNK_DATA || s->at == AT_CHUNK_END ||
+		       s->at == AT_LOST;
+
 	if (s->at == AT_START && s->line.len)
 		take_partial_head(h, s);
 	if (conn_left(h->c, h))
 		return;
 	if (s->x) {
 		body_gap(s->body, missing);
-		end_message(h, s, "gap");
+		if (!chunked)
+			end_message(h, s, "gap");
+		else if (!s->x->ex.cut)
+			s->x->ex.cut = "gap";
 	}
 	buf_clear(&s->line);
 	buf_clear(&s->trailer);
 	s->scanned = 0;
+	s->chunk_scanned = 0;
 	s->at = AT_LOST;
 	s->lost = true;
 }

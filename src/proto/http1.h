@@ -38,6 +38,11 @@ enum wanted { WANT_REQUEST = 1, WANT_RESPONSE = 2, WANT_EITHER = 3 };
  * *from needs to be searched again. Never VERDICT_NO.
  */
 enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from, size_t *at);
+/*
+ * The same for a chunk of a body whose framing was lost: its size line and, that many bytes further, the line end behind
+ * it. `events_only`: it must begin like a server-sent event.
+ */
+enum verdict http1_find_chunk(struct span text, bool events_only, size_t *from, size_t *at);
 /* Bytes before *from that a request line may reach back to. */
 #define HTTP1_LINE_MAX (16 * KIB)
 

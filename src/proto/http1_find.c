@@ -113,6 +113,56 @@ enum verdict http1_find_start(struct span text, enum wanted wanted, size_t *from
 	}
 }
 
+/* Larger chunks are not looked for: that bounds what is held. */
+#define CHUNK_MAX (32 * KIB)
+
+static enum verdict looks_like_event(struct span data)
+{
+	size_t n = data.len < 5 ? data.len : 5;
+
+	if (memcmp(data.p, "data:", n) != 0 && memcmp(data.p, "event", n) != 0)
+		return VERDICT_NO;
+	return n < 5 ? VERDICT_MORE : VERDICT_YES;
+}
+
+static enum verdict chunk_begins(struct span rest, bool events_only)
+{
+	struct span data = rest, line;
+	enum verdict v = VERDICT_YES;
+	uint64_t size;
+	size_t i = 0;
+
+	while (i < rest.len && i < 6 && isxdigit((unsigned char)rest.p[i]))
+		i++;
+	if (i < rest.len && (!i || rest.p[i] != '\r'))
+		return VERDICT_NO;
+	if (i + 1 >= rest.len)
+		return VERDICT_MORE;
+	if (rest.p[i + 1] != '\n' || !http1_line(&data, &line) || !http1_chunk_size(line, &size) ||
+	    size > CHUNK_MAX)
+		return VERDICT_NO;
+	if (events_only)
+		v = size < 5 ? VERDICT_NO : looks_like_event(data);
+	if (v == VERDICT_NO || data.len < size + 2)
+		return v == VERDICT_NO ? VERDICT_NO : VERDICT_MORE;
+	return data.p[size] == '\r' && data.p[size + 1] == '\n' ? VERDICT_YES : VERDICT_NO;
+}
+
+enum verdict http1_find_chunk(struct span text, bool events_only, size_t *from, size_t *at)
+{
+	for (; *from < text.len; (*from)++) {
+		const char *lf = memchr(text.p + *from, '\n', text.len - *from);
+		*from = lf ? (size_t)(lf - text.p) : text.len;
+		if (!lf)
+			break;
+		*at = *from + 1;
+		enum verdict v = chunk_begins(span_at(lf + 1, text.len - *at), events_only);
+		if (v != VERDICT_NO)
+			return v;
+	}
+	return VERDICT_MORE;
+}
+
 /* A connection that begins with a request line or a status line. */
 static enum verdict probe_anchored(struct probe *p)
 {

@@ -239,6 +239,55 @@ START_TEST(gap_in_chunked)
 }
 END_TEST
 
+#define SSE \
+	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+/* The chunks behind a hole are found again; one that ends unseen leaves the connection in order. */
+START_TEST(gap_over_chunks)
+{
+	static const struct play ops[] = {
+		OUT(REQ),
+		IN(SSE "9\r\ndata: 1\n\n\r\n9\r\nda"),
+		GAP_IN(25),
+		IN(": 2\n\n\r\n9\r\ndata: 3\n\n\r\n"),
+		IN("9\r\ndata: 4\n\n\r\n0\r\n\r\n"),
+		OUT("GET /2 HTTP/1.1\r\n\r\n"),
+		IN(SSE "9\r\ndata: 5\n\n\r\n9"),
+		GAP_IN(3),
+		IN("abc"),
+		OUT("GET /3 HTTP/1.1\r\n\r\n"),
+		IN(OK2),
+	};
+	struct transcript t = SPLIT_PLAY(&split_conn, ops);
+
+	ck_has(&t, "[POST][/v1/chat?x=1][api.test] status 200 cut: gap\n");
+	ck_has(&t, "frame sse in ts 2 [1]\n  frame sse in after-gap ts 5 [4]\n");
+	ck_has(&t, "[GET][/2][] status 200 cut: gap\n");
+	ck_has(&t, "[GET][/3][] status 200\n");
+	ck_assert_uint_eq(t.n_complete, 1);
+	ck_assert_uint_eq(t.n_exchanges, 3);
+	transcript_fini(&t);
+}
+END_TEST
+
+START_TEST(joined_in_stream)
+{
+	static const struct play ops[] = {
+		IN("ta: 1\n\n\r\n9\r\ndata: 2\n\n\r\n"),
+		IN("9\r\ndata: 3\n\n\r\n0\r\n\r\n"),
+		OUT("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"),
+		IN(OK2),
+	};
+	struct transcript t = SPLIT_PLAY(&split_late, ops);
+
+	ck_has(&t, "client 1.1 [][][] status 0 cut: joined in the middle\n");
+	ck_has(&t, "frame sse in after-gap ts 1 [2]\n  frame sse in ts 2 [3]\n");
+	ck_has(&t, "[GET][/2][a] status 200\n");
+	ck_assert_uint_eq(t.n_complete, 1);
+	transcript_fini(&t);
+}
+END_TEST
+
 START_TEST(gap_in_head)
 {
 	static const struct play ops[] = {
@@ -414,6 +463,8 @@ int main(void)
 	tcase_add_test(tc, upgrade_refused);
 	tcase_add_test(tc, gap_in_known_length);
 	tcase_add_test(tc, gap_in_chunked);
+	tcase_add_test(tc, gap_over_chunks);
+	tcase_add_test(tc, joined_in_stream);
 	tcase_add_test(tc, gap_in_head);
 	tcase_add_test(tc, joined_late);
 	tcase_add_test(tc, joined_late_large);
