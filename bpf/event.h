@@ -90,6 +90,7 @@ struct cf_open {
 	__cf_u8 library;  /* TLS: enum cf_library */
 	__cf_u8 local_addr[16]; /* IPv4 in the first four bytes */
 	__cf_u8 peer_addr[16];
+	__cf_u64 other_end; /* unix: in stream of the other end where it is followed, too; else 0 */
 };
 
 enum cf_library {
@@ -218,7 +219,7 @@ enum cf_counter {
 
 #ifndef __bpf__
 static_assert(sizeof(struct cf_event) == 32, "header");
-static_assert(sizeof(struct cf_open) == 32 + 8 * 4 + 4 + 8 + 4 + 32, "open");
+static_assert(sizeof(struct cf_open) == 32 + 8 * 4 + 4 + 8 + 4 + 32 + 8, "open");
 static_assert(sizeof(struct cf_data) == 64, "data");
 static_assert(sizeof(struct cf_close) == 72, "close");
 static_assert(sizeof(struct cf_bind) == 56, "bind");

@@ -1,5 +1,5 @@
 /*
- * Bytes at sockets. Every inet and unix socket of a target that moves bytes is counted; what it carries enters the ring
+ * Bytes at sockets and standard pipes. Every inet and unix socket of a target that moves bytes is counted; what it carries enters the ring
  * only while it is plaintext that somebody may decode: a socket whose first bytes are a TLS record is counted only.
  */
 #include "data.bpf.h"
@@ -13,6 +13,7 @@
 #define MSG_ERRQUEUE 0x2000
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define S_IFIFO 0010000
 #define TCP_CLOSE 7
 #define IPPROTO_TCP 6
 #define MAX_IOV 64 /* of one call; more are a counted gap */
@@ -25,23 +26,43 @@ struct transfer {
 	bool written;
 };
 
-static __always_inline struct sock *socket_of(u32 fd, u64 *inode)
+/* What a descriptor stands for, by its kernel object: dup, fork and passing do not confuse it. */
+struct place {
+	u64 key;
+	u64 inode;
+	struct sock *sk; /* NULL: a pipe */
+};
+
+/*
+ * Standard input and output over pipes are one connection of the process that has them as 0 and 1: that is how tool
+ * servers are spoken to. Other pipes are not looked at.
+ */
+static __always_inline bool find_place(u32 fd, bool written, struct place *p)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file *file = NULL;
 
 	if (fd >= BPF_CORE_READ(table, max_fds))
-		return NULL;
+		return false;
 	struct file **slot = BPF_CORE_READ(table, fd) + fd;
 	if (bpf_probe_read_kernel(&file, sizeof(file), slot) || !file)
-		return NULL;
+		return false;
 	struct inode *node = BPF_CORE_READ(file, f_inode);
-	if ((BPF_CORE_READ(node, i_mode) & S_IFMT) != S_IFSOCK)
-		return NULL;
-	*inode = BPF_CORE_READ(node, i_ino);
+	u16 type = BPF_CORE_READ(node, i_mode) & S_IFMT;
+	if (type == S_IFIFO && fd == (written ? 1 : 0)) {
+		p->key = CF_PIPE_KEY(bpf_get_current_pid_tgid() >> 32);
+		p->inode = 0;
+		p->sk = NULL;
+		return true;
+	}
+	if (type != S_IFSOCK)
+		return false;
 	struct socket *s = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(s, sk);
+	p->inode = BPF_CORE_READ(node, i_ino);
+	p->sk = BPF_CORE_READ(s, sk);
+	p->key = (u64)p->sk;
+	return p->sk != NULL;
 }
 
 static __always_inline void fill_addresses(struct cf_open *e, struct sock *sk)
@@ -77,24 +98,42 @@ static __always_inline void put_open(struct cf_object *o, struct sock *sk, u32 f
 	fill_header(&e->h, CF_EV_OPEN, sizeof(*e), start_ns);
 	e->in = o->in;
 	e->out = o->out;
-	e->object = (u64)sk;
+	e->object = o->socket;
 	e->inode = o->inode;
 	e->fd = fd;
-	e->layer = CF_LAYER_SOCKET;
+	e->layer = sk ? CF_LAYER_SOCKET : CF_LAYER_PIPE;
 	e->mode = o->mode;
 	e->tls = o->tls;
 	e->h.flags = o->late ? CF_FL_LATE : 0;
-	fill_addresses(e, sk);
+	e->other_end = o->other_end;
+	if (sk)
+		fill_addresses(e, sk);
 	submit(e, 0);
 }
 
-static __always_inline bool wanted_family(struct sock *sk, u8 *mode)
+/* false: a family that is not looked at. */
+static __always_inline bool first_mode(struct sock *sk, struct cf_object *o)
 {
+	o->mode = CF_MODE_SAMPLE;
+	if (!sk)
+		return true;
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+	if (family == AF_UNIX) {
+		/* The other end of a pair that is read already: the same bytes once more. */
+		u64 peer = (u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
+		struct cf_object *other = peer ? bpf_map_lookup_elem(&sockets, &peer) : NULL;
+		if (other) {
+			o->mode = CF_MODE_COUNT;
+			o->peer = peer;
+			o->other_end = other->in;
+			other->peer = o->socket;
+		}
+		o->unix_socket = 1;
+	} else if (family != AF_INET && family != AF_INET6) {
 		return false;
-	*mode = BPF_CORE_READ(sk, sk_type) == SOCK_STREAM ? CF_MODE_SAMPLE : CF_MODE_COUNT;
+	}
+	if (BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+		o->mode = CF_MODE_COUNT;
 	return true;
 }
 
@@ -116,27 +155,24 @@ static __always_inline bool is_late(struct sock *sk, u64 moved, bool written)
 	return fetched > (written ? 0 : moved) + 1 || sent > (written ? moved : 0) + 1;
 }
 
-static __always_inline struct cf_object *socket_object(u32 fd, struct cf_target *t, bool *fresh, struct sock **out)
+static __always_inline struct cf_object *object_at(const struct place *p, struct cf_target *t, bool *fresh)
 {
 	struct cf_object first = { .start_ns = t->start_ns, .pid = bpf_get_current_pid_tgid() >> 32 };
-	struct sock *sk = socket_of(fd, &first.inode);
-	u64 key = (u64)sk;
-
-	*out = sk;
-	if (!sk)
-		return NULL;
+	u64 key = p->key;
 	struct cf_object *o = bpf_map_lookup_elem(&sockets, &key);
+
+	first.inode = p->sk ? p->inode : t->start_ns;
 	if (o && o->inode == first.inode)
 		return o;
 	if (o) {
 		put_close(o, CF_CLOSE_REUSED, o->start_ns);
 		bpf_map_delete_elem(&sockets, &key);
 	}
-	if (!wanted_family(sk, &first.mode))
+	first.socket = key;
+	if (!first_mode(p->sk, &first))
 		return NULL;
 	first.in = new_ids();
 	first.out = first.in + 1;
-	first.socket = key;
 	if (bpf_map_update_elem(&sockets, &key, &first, BPF_NOEXIST)) {
 		count(CF_CNT_LOST_MAP, 1);
 		return NULL;
@@ -181,14 +217,28 @@ static __always_inline void bind_tls(struct cf_object *o, struct cf_target *t, b
 	}
 }
 
+/* A pipe that does not begin with JSON is nobody's protocol: most pipes are bulk data. */
+static __always_inline bool looks_json(const void *data)
+{
+	u8 first = 0;
+
+	bpf_probe_read_user(&first, 1, data);
+	return first == '{';
+}
+
 /* Looks at the first bytes of each direction once. true when the object has to be told again. */
-static __always_inline bool judge(struct cf_object *o, const void *data, u64 len, bool written)
+static __always_inline bool judge(struct cf_object *o, const struct place *p, const void *data, u64 len, bool written)
 {
 	u8 bit = written ? 2 : 1;
 
 	if (o->looked & bit || o->mode == CF_MODE_COUNT)
 		return false;
 	o->looked |= bit;
+	if (!p->sk) {
+		if (!looks_json(data))
+			o->mode = CF_MODE_COUNT;
+		return o->mode == CF_MODE_COUNT;
+	}
 	if (!looks_tls(data, len))
 		return false;
 	o->tls = 1;
@@ -245,24 +295,25 @@ static __always_inline void move_vector(struct cf_object *o, struct cf_target *t
 	}
 }
 
+/* The end of what is read. Nothing tells when a unix socket is released: here it ends as a whole, with its other end. */
 static __always_inline void ended(struct cf_object *o, u64 start_ns)
 {
+	if (o->unix_socket) {
+		u64 key = o->socket, peer = o->peer;
+		put_close(o, CF_CLOSE_FREED, start_ns);
+		bpf_map_delete_elem(&sockets, &key);
+		o = peer ? bpf_map_lookup_elem(&sockets, &peer) : NULL;
+		if (o) {
+			put_close(o, CF_CLOSE_FREED, start_ns);
+			bpf_map_delete_elem(&sockets, &peer);
+		}
+		return;
+	}
 	if (o->eof)
 		return;
 	o->eof = 1;
-	struct cf_close *c = bpf_ringbuf_reserve(&ring, sizeof(*c), 0);
-	if (!c) {
-		count(CF_CNT_LOST_RING, 1);
-		return;
-	}
-	fill_header(&c->h, CF_EV_CLOSE, sizeof(*c), start_ns);
-	c->in = o->in;
-	c->out = 0;
-	c->in_pos = o->in_pos;
-	c->out_pos = 0;
-	c->why = CF_CLOSE_EOF;
-	c->pad = 0;
-	submit(c, 0);
+	struct cf_object half = { .in = o->in, .in_pos = o->in_pos, .pid = o->pid };
+	put_close(&half, CF_CLOSE_EOF, start_ns);
 }
 
 struct io {
@@ -297,13 +348,15 @@ static __always_inline int on_transfer(struct pt_regs *regs, u64 nr, long ret, s
 {
 	struct io io = { 0 };
 	struct iovec first;
-	struct sock *sk;
+	struct place at;
 	bool fresh = false;
 	u32 fd = SYSCALL_ARG1(regs);
 
 	if (!describe(regs, nr, &io))
 		return 0;
-	struct cf_object *o = socket_object(fd, t, &fresh, &sk);
+	if (!find_place(fd, io.written, &at))
+		return 0;
+	struct cf_object *o = object_at(&at, t, &fresh);
 	if (!o)
 		return 0;
 	if (ret == 0) {
@@ -319,13 +372,13 @@ static __always_inline int on_transfer(struct pt_regs *regs, u64 nr, long ret, s
 		bytes = first.iov_base;
 		len = first.iov_len < len ? first.iov_len : len;
 	}
-	if (fresh)
-		o->late = is_late(sk, ret, io.written);
-	bool told = judge(o, bytes, len, io.written);
+	if (fresh && at.sk)
+		o->late = is_late(at.sk, ret, io.written);
+	bool told = judge(o, &at, bytes, len, io.written);
 	u8 before = o->tls;
 	bind_tls(o, t, io.written);
 	if (fresh || told || before != o->tls)
-		put_open(o, sk, fd, t->start_ns);
+		put_open(o, at.sk, fd, t->start_ns);
 	if (io.vector)
 		move_vector(o, t, (struct iovec *)io.data, io.n, ret, io.written);
 	else

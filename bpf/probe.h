@@ -45,14 +45,20 @@ struct cf_object {
 	unsigned long long start_ns;
 	unsigned long long inode;
 	unsigned long long socket; /* TLS: the socket object it was bound to last; socket: the kernel's struct sock */
+	unsigned long long other_end; /* in stream of peer */
+	unsigned long long peer;   /* unix: the other end, where it is followed, too */
 	unsigned int pid;
 	unsigned char mode;
 	unsigned char tls;
 	unsigned char looked; /* directions whose first bytes were judged: 1 in, 2 out */
 	unsigned char eof;
 	unsigned char late; /* bytes had moved before the first call that was seen */
-	unsigned char pad[3];
+	unsigned char unix_socket;
+	unsigned char pad[2];
 };
+
+/* Key of a process's standard pipes in the map of sockets: no kernel address looks like this. */
+#define CF_PIPE_KEY(pid) (1ull << 32 | (pid))
 
 struct cf_tls_key {
 	unsigned long long object;

@@ -182,6 +182,17 @@ static long close_object(void *map, struct cf_tls_key *key, struct cf_object *o,
 	return 0;
 }
 
+static __always_inline void close_pipes(u32 pid, u64 start_ns)
+{
+	u64 key = CF_PIPE_KEY(pid);
+	struct cf_object *o = bpf_map_lookup_elem(&sockets, &key);
+
+	if (!o)
+		return;
+	put_close(o, CF_CLOSE_EXIT, start_ns);
+	bpf_map_delete_elem(&sockets, &key);
+}
+
 static __always_inline void forget_thread(u32 tid)
 {
 	u64 key = (u64)tid << 1;
@@ -207,6 +218,7 @@ int BPF_PROG(proc_exit, struct task_struct *task)
 		struct sweep s = { start_ns, pid };
 		bpf_for_each_map_elem(&tls_objects, close_object, &s, 0);
 	}
+	close_pipes(pid, start_ns);
 	bpf_map_delete_elem(&targets, &pid);
 	notice(CF_NOTICE_EXIT, pid, start_ns, 0);
 	struct cf_exit *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);

@@ -28,7 +28,6 @@ struct observer {
 	struct queue queue;
 	struct capfile *record;
 	int channel;
-	bool begun;         /* the first fact of all is there: it brings the clock and the seed of what is in the ring */
 	bool channel_ended;
 };
 
@@ -59,29 +58,36 @@ static void drain(struct observer *o)
 	ring_release(&o->ring);
 }
 
-/* A fact speaks of what happened before it: the ring goes first. */
-static void take_facts(struct observer *o)
+/* One fact into the queue; false: there is none now. */
+static bool take_one(struct observer *o, bool first)
 {
 	static _Alignas(8) char room[FACT_MAX];
+	const struct cf_event *e = (const void *)room;
+	ssize_t n;
 
-	while (!o->channel_ended && o->queue.bytes < o->queue.max / 2) {
-		ssize_t n = recv(o->channel, room, sizeof(room), MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0) {
-			o->begun = o->channel_ended = true;
-			return;
-		}
-		const struct cf_event *e = (const void *)room;
-		if ((size_t)n < sizeof(*e) || e->size != (size_t)n)
-			continue;
-		if (o->begun)
-			drain(o);
-		o->begun = true;
-		queue_push(&o->queue, e);
+	do
+		n = recv(o->channel, room, sizeof(room), first ? 0 : MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (n <= 0) {
+		o->channel_ended = true;
+		return false;
 	}
+	if ((size_t)n < sizeof(*e) || e->size != (size_t)n)
+		return true;
+	/* A fact speaks of what happened before it: the ring goes first. But not before those that say who is watched. */
+	if (!first)
+		drain(o);
+	queue_push(&o->queue, e);
+	return !first || e->kind != CF_FACT_READY;
+}
+
+static void take_facts(struct observer *o)
+{
+	while (!o->channel_ended && o->queue.bytes < o->queue.max / 2)
+		if (!take_one(o, false))
+			return;
 }
 
 static void handle(struct observer *o, const struct cf_event *e)
@@ -112,12 +118,13 @@ static void loop(struct observer *o, int ring_fd)
 {
 	struct pollfd p[] = { { .fd = ring_fd, .events = POLLIN }, { .fd = o->channel, .events = POLLIN } };
 
+	while (take_one(o, true))
+		;
 	while (!o->channel_ended || o->queue.bytes || ring_waiting(&o->ring)) {
 		if (o->channel_ended)
 			p[1].fd = -1;
 		poll(p, 2, o->queue.bytes ? 0 : POLL_MS);
-		if (o->begun)
-			drain(o);
+		drain(o);
 		take_facts(o);
 		parse_slice(o);
 	}

@@ -192,6 +192,8 @@ static const char *undecoded(const struct link *l, const struct conn_facts *f)
 		return l->reason;
 	if (f->tls && !f->bound)
 		return "TLS that is not read: no covered TLS library moved these bytes";
+	if (f->internal || f->layer == CF_LAYER_PIPE)
+		return "between followed processes, no protocol that is read";
 	if (f->family == AF_UNIX)
 		return "unix socket, only counted";
 	if (f->protocol == IPPROTO_UDP)
@@ -211,9 +213,9 @@ static void account(struct link *l)
 		.bytes_out = f->moved[1],
 		.missing_in = f->missing[0],
 		.missing_out = f->missing[1],
-		.counted_only = f->uncopied[0] || f->uncopied[1],
+		.counted_only = (f->internal || f->layer == CF_LAYER_PIPE) && l->state != PROTO_DECODED,
 		.carries_tls = f->tls,
-		.bound = f->bound && f->layer != CF_LAYER_TLS,
+		.bound = f->layer == CF_LAYER_SOCKET && f->bound,
 	};
 
 	if (l->p->assembler && (a.bytes_in || a.bytes_out))

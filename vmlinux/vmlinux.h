@@ -208,6 +208,10 @@ struct sock {
 	u16 sk_protocol;
 };
 
+struct unix_sock {
+	struct sock *peer;
+};
+
 struct socket {
 	struct sock *sk;
 };

@@ -189,6 +189,9 @@ static void on_open(struct streams *s, const struct cf_open *e)
 	c->facts.mode = e->mode;
 	c->facts.tls = e->tls;
 	c->facts.late = c->facts.late || e->h.flags & CF_FL_LATE;
+	struct conn *other = e->h.size >= sizeof(*e) ? map_get(&s->by_stream, e->other_end) : NULL;
+	if (other && e->other_end)
+		c->facts.internal = other->facts.internal = true;
 	c->facts.family = e->family;
 	c->facts.protocol = e->protocol;
 	format_address(c->facts.peer, sizeof(c->facts.peer), e->family, e->peer_addr, e->peer_port);
@@ -335,7 +338,7 @@ void streams_event(struct streams *s, const struct cf_event *e)
 	static const struct {
 		size_t size;
 		int kind;
-	} known[] = { { sizeof(struct cf_open), CF_EV_OPEN }, { sizeof(struct cf_data), CF_EV_DATA },
+	} known[] = { { offsetof(struct cf_open, other_end), CF_EV_OPEN }, { sizeof(struct cf_data), CF_EV_DATA },
 		      { sizeof(struct cf_close), CF_EV_CLOSE }, { sizeof(struct cf_bind), CF_EV_BIND } };
 	size_t i = 0;
 

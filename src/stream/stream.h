@@ -21,6 +21,7 @@ struct conn_facts {
 	uint8_t layer;   /* enum cf_layer; 0: its open event was lost */
 	uint8_t library; /* enum cf_library */
 	uint8_t mode;    /* as the kernel said last */
+	bool internal;   /* a unix socket between followed processes */
 	bool tls;        /* a socket that carries TLS */
 	bool bound;      /* socket: a TLS connection reads its plaintext. TLS: its socket is known */
 	bool bound_surely;

@@ -37,7 +37,7 @@ struct conn_account {
 	const char *reason;   /* why not decoded */
 	uint64_t bytes_in, bytes_out;     /* moved */
 	uint64_t missing_in, missing_out; /* lost in gaps */
-	bool counted_only;    /* socket below a TLS connection that we read, or unix/other count-only */
+	bool counted_only;    /* only what followed processes tell each other, in no protocol that is read */
 	bool carries_tls;     /* socket: TLS on it */
 	bool bound;           /* socket: its TLS plaintext is read elsewhere */
 };
