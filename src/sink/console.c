@@ -122,6 +122,8 @@ static void on_process(struct console *c, const struct cf_event *e, struct span 
 
 	if (!json_get(j, "exe").p || (!json_true(json_get(j, "root")) && !c->setup.verbose))
 		return;
+	if (!json_get(j, "exe").p) /* held before its exec: it is told when it is something */
+		return;
 	arena_init(&a);
 	put_who(c, e, j, &a);
 	buf_add_text(&c->line, "  watching  ");
