@@ -136,16 +136,6 @@ void facts_process(struct capture *c, const struct followed *f)
 	facts_send(c, CF_FACT_PROCESS, f->pid, f->start_ns);
 }
 
-void facts_held(struct capture *c, const struct followed *f)
-{
-	buf_clear(&c->json);
-	buf_add_char(&c->json, '{');
-	json_put_member_i64(&c->json, "pid", f->pid);
-	json_put_member_bool(&c->json, "root", true);
-	buf_add_char(&c->json, '}');
-	facts_send(c, CF_FACT_PROCESS, f->pid, f->start_ns);
-}
-
 static const char *unhooked_reason(const struct hooked_file *file, const struct locate_lib *lib, char *text, size_t room)
 {
 	if (file->error && file->error != -ESRCH && file->error != -ENOTSUP) {

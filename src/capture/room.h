@@ -69,8 +69,6 @@ void attach_release(struct hooked_file *file);
 void facts_send(struct capture *c, uint16_t kind, uint32_t pid, uint64_t start_ns);
 void facts_held(struct capture *c, const struct followed *f);
 void facts_process(struct capture *c, const struct followed *f);
-/* Only that it is ours to follow: what it is it becomes by exec. */
-void facts_held(struct capture *c, const struct followed *f);
 void facts_library(struct capture *c, const struct followed *f, const struct hooked_file *file);
 void facts_counters(struct capture *c);
 void facts_positions(struct capture *c);
