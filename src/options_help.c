@@ -117,6 +117,14 @@ static void man_text(struct buf *out, const char *text)
 	}
 }
 
+static void man_word(struct buf *out, const char *text, size_t len)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), "%.*s", (int)len, text);
+	man_text(out, word);
+}
+
 static void man_sentence(struct buf *out, const char *text)
 {
 	char first[2] = { text[0] >= 'a' && text[0] <= 'z' ? (char)(text[0] - 'a' + 'A') : text[0],
@@ -195,7 +203,10 @@ static void man_commands(struct buf *out)
 		".Sh COMMANDS\nWithout a command,\n.Nm\nmeans\n.Cm attach .\n.Bl -tag -width Ds\n");
 	for (const struct command *c = command_rows; c->name; c++) {
 		buf_printf(out, ".It Cm %s", c->name);
-		if (*c->args) {
+		if (*c->args == '[') {
+			buf_add_text(out, " Op Ar ");
+			man_word(out, c->args + 1, strlen(c->args) - 2);
+		} else if (*c->args) {
 			buf_add_text(out, " Ar ");
 			man_text(out, c->args);
 		}

@@ -76,19 +76,26 @@ static bool offset(struct span *t, int64_t *s)
 	return t->len == 0 && h < 24 && m < 60;
 }
 
+static bool date(struct span *t, struct tm *tm)
+{
+	return digits(t, 4, &tm->tm_year) && eat(t, "-") && digits(t, 2, &tm->tm_mon) && eat(t, "-") &&
+	       digits(t, 2, &tm->tm_mday) && tm->tm_year >= 1700 && tm->tm_year <= 2200 && tm->tm_mon >= 1 &&
+	       tm->tm_mon <= 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31;
+}
+
+static bool clock_time(struct span *t, struct tm *tm)
+{
+	return digits(t, 2, &tm->tm_hour) && eat(t, ":") && digits(t, 2, &tm->tm_min) && eat(t, ":") &&
+	       digits(t, 2, &tm->tm_sec) && tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 60;
+}
+
 int time_parse(struct span text, int64_t *unix_ns)
 {
 	struct tm tm = { 0 };
 	int64_t ns, off;
 	struct span t = span_trim(text);
 
-	if (!digits(&t, 4, &tm.tm_year) || !eat(&t, "-") || !digits(&t, 2, &tm.tm_mon) || !eat(&t, "-") ||
-	    !digits(&t, 2, &tm.tm_mday) || !eat(&t, "Tt ") || !digits(&t, 2, &tm.tm_hour) || !eat(&t, ":") ||
-	    !digits(&t, 2, &tm.tm_min) || !eat(&t, ":") || !digits(&t, 2, &tm.tm_sec) || !fraction(&t, &ns) ||
-	    !offset(&t, &off))
-		return -EINVAL;
-	if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
-	    tm.tm_min > 59 || tm.tm_sec > 60 || tm.tm_year > 2200 || tm.tm_year < 1700)
+	if (!date(&t, &tm) || !eat(&t, "Tt ") || !clock_time(&t, &tm) || !fraction(&t, &ns) || !offset(&t, &off))
 		return -EINVAL;
 	int day = tm.tm_mday;
 	tm.tm_year -= 1900;

@@ -186,6 +186,17 @@ static int put_missing(const struct step *s, unsigned missing, struct buf *out)
 	return err ? err : buf_add_char(out, ']');
 }
 
+static int put_pair(struct span key, struct span value, bool *repaired, struct buf *out)
+{
+	int err = json_put_comma(out);
+
+	if (!err)
+		err = value_put(out, key, repaired);
+	if (!err)
+		err = buf_add_char(out, ':');
+	return err ? err : value_put(out, value, repaired);
+}
+
 /* The metadata object with what writing found out merged into it. */
 static int put_metadata(const struct step *s, unsigned missing, bool repaired, struct buf *out)
 {
@@ -205,15 +216,8 @@ static int put_metadata(const struct step *s, unsigned missing, bool repaired, s
 	out->len = start;
 	err = buf_add_char(out, '{');
 	while (!err && json_next(&it, &key, &value)) {
-		if ((missing && json_is(key, "missing")) || json_is(key, "invalid_utf8"))
-			continue;
-		err = json_put_comma(out);
-		if (!err)
-			err = value_put(out, key, &repaired);
-		if (!err)
-			err = buf_add_char(out, ':');
-		if (!err)
-			err = value_put(out, value, &repaired);
+		if (!(missing && json_is(key, "missing")) && !json_is(key, "invalid_utf8"))
+			err = put_pair(key, value, &repaired, out);
 	}
 	if (!err && missing)
 		err = put_missing(s, missing, out);
