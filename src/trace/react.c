@@ -69,13 +69,16 @@ bool react_parse(struct span text, struct react_action *out)
 	while (name.len && (name.p[name.len - 1] == '*' || name.p[name.len - 1] == ' '))
 		name.len--;
 	name = span_trim(name);
-	while (name.len && strchr("*`[\"'", name.p[0]))
+	while (name.len && strchr("*`[\"' ", name.p[0]))
 		name = span_at(name.p + 1, name.len - 1);
 	while (name.len && strchr("*`]\"'", name.p[name.len - 1]))
 		name.len--;
 	if (!name.len || name.len > 256 || memchr(name.p, '\n', name.len))
 		return false;
-	*out = (struct react_action){ name, strip_fence(span_at(input.p + 13, input.len - 13)) };
+	input = span_at(input.p + 13, input.len - 13);
+	if (span_starts(input, SPAN("**"))) /* the end of a bold label */
+		input = span_at(input.p + 2, input.len - 2);
+	*out = (struct react_action){ name, strip_fence(input) };
 	return true;
 }
 
