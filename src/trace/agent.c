@@ -141,7 +141,7 @@ static struct span base_name(struct span path)
 
 	while (i && path.p[i - 1] != '/')
 		i--;
-	return span_at(path.p + i, path.len - i);
+	return path.len ? span_at(path.p + i, path.len - i) : path;
 }
 
 static struct span without_suffix(struct span name)

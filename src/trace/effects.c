@@ -423,7 +423,8 @@ static void drop_front(struct effects *e, size_t n)
 	for (size_t i = 0; i < n; i++)
 		free(e->items[i].json);
 	e->n -= n;
-	memmove(e->items, e->items + n, e->n * sizeof(*e->items));
+	if (e->n)
+		memmove(e->items, e->items + n, e->n * sizeof(*e->items));
 	e->more = 0;
 }
 
