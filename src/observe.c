@@ -27,6 +27,8 @@ struct observer {
 	struct ring ring;
 	struct queue queue;
 	struct capfile *record;
+	int record_error;
+	struct redactor *masks; /* of the capture file; NULL: --raw-secrets */
 	int channel;
 	bool channel_ended;
 };
@@ -90,15 +92,47 @@ static void take_facts(struct observer *o)
 			return;
 }
 
+/* Where the bytes of the outside world begin in a record; 0: it has none. */
+static size_t payload_at(const struct cf_event *e)
+{
+	static const struct {
+		uint16_t kind;
+		uint16_t at;
+	} kinds[] = {
+		{ CF_EV_DATA, sizeof(struct cf_data) },
+		{ CF_EV_EXEC, sizeof(struct cf_exec) },
+		{ CF_EV_FILE, sizeof(struct cf_file) },
+		{ CF_EV_STEP, sizeof(struct cf_step) },
+	};
+
+	if (e->kind >= CF_FACT_FIRST)
+		return sizeof(struct cf_fact);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].kind == e->kind)
+			return kinds[i].at;
+	return 0;
+}
+
+/* Secrets are masked in the queue's own copy: the record goes nowhere else. */
+static void keep(struct observer *o, const struct cf_event *e)
+{
+	size_t at = payload_at(e);
+
+	if (o->masks && at && e->size > at)
+		redact_mask(o->masks, (char *)e + at, e->size - at);
+	int err = capfile_write(o->record, e);
+	if (err && !o->record_error) {
+		o->record_error = err;
+		log_error("the capture file could not be written: %s. What came before is kept", strerror(-err));
+	}
+}
+
 static void handle(struct observer *o, const struct cf_event *e)
 {
-	if (o->record) {
-		int err = capfile_write(o->record, e);
-		if (err)
-			log_error("the capture file could not be written: %s", strerror(-err));
-	} else {
+	if (o->record)
+		keep(o, e);
+	else
 		pipeline_event(o->pipeline, e);
-	}
 }
 
 static void parse_slice(struct observer *o)
@@ -132,8 +166,13 @@ static void loop(struct observer *o, int ring_fd)
 
 static int open_record(struct observer *o, const struct options *opt)
 {
+	char why[REDACT_WHY];
 	struct buf header;
 
+	if (!opt->raw_secrets && pipeline_redactor(opt, 0, &o->masks, why)) {
+		log_error("--redact: %s", why);
+		return EXIT_USAGE;
+	}
 	int fd = open(opt->capture, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		log_error("cannot write %s: %s", opt->capture, strerror(errno));
@@ -151,7 +190,7 @@ int observe_main(const struct options *opt, int channel, int ring_fd, size_t rin
 	struct observer o = { .channel = channel };
 	struct pipeline_hooks hooks = { ask, &o };
 	char why[512];
-	int status;
+	int status, err;
 
 	if (ring_open(ring_fd, ring_bytes, &o.ring)) {
 		log_error("the event ring could not be mapped");
@@ -162,9 +201,9 @@ int observe_main(const struct options *opt, int channel, int ring_fd, size_t rin
 		status = open_record(&o, opt);
 		if (status)
 			return status;
-	} else if (pipeline_new(opt, &hooks, &o.pipeline, why, sizeof(why))) {
+	} else if ((err = pipeline_new(opt, &hooks, &o.pipeline, why, sizeof(why)))) {
 		log_error("%s", why);
-		return EXIT_WRITE;
+		return err == -EINVAL ? EXIT_USAGE : EXIT_WRITE;
 	}
 	/* Capture waits for this. */
 	send(channel, "", 1, MSG_NOSIGNAL);
@@ -173,7 +212,7 @@ int observe_main(const struct options *opt, int channel, int ring_fd, size_t rin
 	loop(&o, ring_fd);
 	status = EXIT_FINE;
 	if (o.record) {
-		if (capfile_flush(o.record))
+		if (capfile_flush(o.record) || o.record_error)
 			status = EXIT_WRITE;
 		capfile_close(o.record);
 	} else {
@@ -206,9 +245,9 @@ int cmd_replay(const struct options *opt)
 		log_error("%s is no capture file of cf-observe record", opt->args[0]);
 		return EXIT_TARGET;
 	}
-	if (pipeline_new(opt, NULL, &p, why, sizeof(why))) {
+	if ((err = pipeline_new(opt, NULL, &p, why, sizeof(why)))) {
 		log_error("%s", why);
-		return EXIT_WRITE;
+		return err == -EINVAL ? EXIT_USAGE : EXIT_WRITE;
 	}
 	sandbox_enter();
 	while ((e = capfile_next(f, &err)))

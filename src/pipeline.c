@@ -1,6 +1,7 @@
 #include "pipeline.h"
 
 #include "base/json.h"
+#include "base/map.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -26,6 +27,7 @@ struct pipeline {
 	struct pipeline_hooks hooks;
 	struct streams *streams;
 	struct assembler *assembler; /* from the first fact on: it brings the seed and the clock's offset */
+	struct redactor *redactor;
 	struct dir_sink *dir;
 	struct dir_run **open_runs;  /* to be flushed after each batch */
 	size_t n_open, open_cap;
@@ -331,9 +333,39 @@ static void on_host(struct pipeline *p, const struct cf_event *e)
 		.no_inputs = p->options->no_inputs,
 		.no_outputs = p->options->no_outputs,
 	};
+	char why[REDACT_WHY];
 
-	if (!p->assembler)
-		p->assembler = assembler_new(&o, &run_events, p);
+	if (p->assembler)
+		return;
+	pipeline_redactor(p->options, o.seed, &p->redactor, why); /* the patterns were compiled once before */
+	o.redactor = p->redactor;
+	p->assembler = assembler_new(&o, &run_events, p);
+}
+
+int pipeline_redactor(const struct options *o, uint64_t seed, struct redactor **out, char why[REDACT_WHY])
+{
+	struct redact_options r = {
+		.salt = { hash_mix(seed ^ 0x5a17), hash_mix(seed + 0x5a18) },
+		.patterns = o->patterns,
+		.n_patterns = o->n_patterns,
+		.inputs = o->no_inputs,
+		.outputs = o->no_outputs,
+	};
+
+	return redactor_new(&r, out, why);
+}
+
+static int check_patterns(const struct options *o, char *why, size_t why_len)
+{
+	struct redactor *r;
+	char text[REDACT_WHY];
+	int err = pipeline_redactor(o, 0, &r, text);
+
+	if (err)
+		snprintf(why, why_len, "--redact: %s", text);
+	else
+		redactor_free(r);
+	return err;
 }
 
 static struct console *new_console(const struct options *o)
@@ -356,9 +388,13 @@ static struct console *new_console(const struct options *o)
 
 int pipeline_new(const struct options *o, const struct pipeline_hooks *hooks, struct pipeline **out, char *why, size_t why_len)
 {
-	struct pipeline *p = mem_alloc(sizeof(*p));
-	int err = dir_sink_open(o->output, (uid_t)-1, (gid_t)-1, &p->dir);
+	struct pipeline *p;
+	int err = check_patterns(o, why, why_len);
 
+	if (err)
+		return err;
+	p = mem_alloc(sizeof(*p));
+	err = dir_sink_open(o->output, (uid_t)-1, (gid_t)-1, &p->dir);
 	if (err) {
 		snprintf(why, why_len, "cannot write %s: %s. Choose -o DIR", o->output, strerror(-err));
 		free(p);
@@ -439,6 +475,7 @@ void pipeline_free(struct pipeline *p)
 		assembler_free(p->assembler);
 	dir_sink_close(p->dir);
 	console_free(p->console);
+	redactor_free(p->redactor);
 	free(p->open_runs);
 	free(p);
 }

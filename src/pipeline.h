@@ -5,6 +5,7 @@
 #ifndef CF_PIPELINE_H
 #define CF_PIPELINE_H
 
+#include "base/redact.h"
 #include "feed/feed.h"
 #include "options.h"
 
@@ -15,7 +16,9 @@ struct pipeline_hooks {
 	void *ctx;
 };
 
-/* Opens the trace directory. 0 or -errno with `why`. */
+/* What the options say must not be stored. -EINVAL with `why`: a bad pattern. */
+int pipeline_redactor(const struct options *o, uint64_t seed, struct redactor **out, char why[REDACT_WHY]);
+/* Opens the trace directory. 0 or -errno with `why`; -EINVAL: the options are wrong. */
 int pipeline_new(const struct options *o, const struct pipeline_hooks *hooks, struct pipeline **out, char *why, size_t why_len);
 void pipeline_event(struct pipeline *p, const struct cf_event *e);
 /* Journals are written out: after every batch, so that a crash loses only what was not yet parsed. */
