@@ -147,6 +147,7 @@ $(B)/tests/%: tests/unit/%.c $(B)/libcf-all.a
 clean:
 	rm -rf $(B)
 
+include src/tracer/tracer.mk
 # Suites bring what they must build as fragments: prerequisites of `programs`.
 -include $(wildcard tests/*/*.mk)
 -include $(OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)

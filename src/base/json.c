@@ -3,6 +3,7 @@
 #include "base/limits.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 
 static const char *skip_blank(const char *p, const char *end)
@@ -526,6 +527,10 @@ bool json_double(struct span raw, double *out)
 		return false;
 	memcpy(text, raw.p, raw.len);
 	text[raw.len] = 0;
+	/* strtod wants the decimal point of the process's locale. */
+	char *point = strchr(text, '.');
+	if (point)
+		*point = *localeconv()->decimal_point;
 	*out = strtod(text, &end);
 	return *end == 0 && *out - *out == 0; /* finite */
 }

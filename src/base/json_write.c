@@ -115,6 +115,8 @@ int json_put_member_double(struct buf *b, const char *name, double value)
 		if (strtod(text, NULL) == value)
 			break;
 	}
+	/* The process may have a locale with another decimal point: the tracer library is a guest. */
+	text[strcspn(text, ",")] = text[strcspn(text, ",")] ? '.' : 0;
 	int err = json_put_key(b, name);
 	return err ? err : buf_add_text(b, text);
 }

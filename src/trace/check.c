@@ -136,6 +136,29 @@ void check_step(struct check *c, const struct step *s, struct span raw, const ch
 	check_step_at(c, s, raw, &(struct place){ NULL, place, 0 });
 }
 
+static void keep_first(void *ctx, const struct problem *p, bool warning)
+{
+	struct problem *first = ctx;
+
+	if (!warning && !first->message[0])
+		*first = *p;
+}
+
+int step_valid(const struct step *s, struct problem *why)
+{
+	struct problem first = { "", "" };
+	struct check c = { .strict = true, .on_problem = keep_first, .ctx = &first };
+	const struct step_field *f = step_schemas[s->type].fields;
+
+	for (int i = 0; i < STEP_MAX_FIELDS && f[i].name; i++)
+		if (s->values[i].p)
+			check_value(&c, &f[i], s->values[i], &(struct place){ NULL, f[i].name, 0 });
+	check_step_metadata(&c, s, &(struct place){ NULL, "metadata", 0 });
+	if (c.problems)
+		*why = first;
+	return c.problems ? -EINVAL : 0;
+}
+
 static bool is_uuid4(struct span id)
 {
 	if (id.len != 36)

@@ -31,6 +31,10 @@ int check_fd(int fd, struct check *c);
 
 /* The rules of one step, without those that need others. Problems' places begin with `place`. */
 void check_step(struct check *c, const struct step *s, struct span raw, const char *place);
+/* 0, or -EINVAL and the first field of the step that is not as writers must emit it: "tokens_in". */
+int step_valid(const struct step *s, struct problem *why);
+/* Messages of anybody's form in that of the contract: what does not fit becomes {"type":"other","value":...}. */
+int messages_put(struct span array, struct buf *out);
 /* The run's own members. */
 void check_run(struct check *c, const struct run_info *run);
 

@@ -202,25 +202,38 @@ static void check_part(struct check *c, struct span part, const struct place *at
 	check_say(c, false, &type_at, "must be one of: text, tool_call, tool_result, reasoning, image, audio, file, other");
 }
 
-void check_messages(struct check *c, struct span array, const struct place *at)
+bool part_fits(struct span part)
+{
+	struct check c = { .strict = true };
+
+	check_part(&c, part, NULL);
+	return !c.problems;
+}
+
+void check_message(struct check *c, struct span message, const struct place *at)
 {
 	static const char *const roles[] = { "system", "user", "assistant", "tool", NULL };
 	static const struct step_field role = { "role", VALUE_TEXT, true, .one_of = roles };
-	struct json_iter it = json_iter(array), in;
-	struct place item = { at, NULL, 0 };
-	struct span message, value;
+	struct place role_at = { at, "role", 0 }, content_at = { at, "content", 0 }, part_at = { &content_at, NULL, 0 };
+	struct span content = json_get(message, "content"), part;
+	enum json_type type = json_type_of(content);
+	struct json_iter it = json_iter(type == JSON_ARRAY ? content : SPAN_NONE);
 
-	for (; json_next(&it, NULL, &message); item.index++) {
-		struct place role_at = { &item, "role", 0 }, content_at = { &item, "content", 0 };
-		struct place part = { &content_at, NULL, 0 };
-		struct span content = json_get(message, "content");
-		check_one_of(c, &role, json_get(message, "role"), &role_at);
-		if (json_type_of(content) != JSON_STRING && json_type_of(content) != JSON_ARRAY)
-			check_say(c, false, &content_at, "must be text or an array of parts");
-		in = json_iter(json_type_of(content) == JSON_ARRAY ? content : SPAN_NONE);
-		for (; json_next(&in, NULL, &value); part.index++)
-			check_part(c, value, &part);
-	}
+	check_one_of(c, &role, json_get(message, "role"), &role_at);
+	if (type != JSON_STRING && type != JSON_ARRAY)
+		check_say(c, false, &content_at, "must be text or an array of parts");
+	for (; json_next(&it, NULL, &part); part_at.index++)
+		check_part(c, part, &part_at);
+}
+
+void check_messages(struct check *c, struct span array, const struct place *at)
+{
+	struct json_iter it = json_iter(array);
+	struct place item = { at, NULL, 0 };
+	struct span message;
+
+	for (; json_next(&it, NULL, &message); item.index++)
+		check_message(c, message, &item);
 }
 
 static const char *const sources[] = { "tls", "socket", "pipe", "tty", "process", "tracer", "otlp", NULL };

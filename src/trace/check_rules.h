@@ -18,6 +18,9 @@ void check_value(struct check *c, const struct step_field *f, struct span raw, c
 void check_members(struct check *c, const struct step_field *fields, struct span object, const struct place *at);
 /* messages of an llm_call's input */
 void check_messages(struct check *c, struct span array, const struct place *at);
+/* One message of them, and one part of its content. */
+void check_message(struct check *c, struct span message, const struct place *at);
+bool part_fits(struct span part);
 void check_step_metadata(struct check *c, const struct step *s, const struct place *at);
 void check_run_metadata(struct check *c, const struct run_info *run, const struct place *at);
 

@@ -36,6 +36,18 @@ static int fail(struct run_reader *r, const char *message)
 	return -EINVAL;
 }
 
+/* The file's own offset is left alone: a writer may share it. */
+static ssize_t read_some(struct run_reader *r, char *to, size_t len)
+{
+	ssize_t n = pread(r->fd, to, len, (off_t)r->read_at);
+
+	if (n < 0 && errno == ESPIPE)
+		n = read(r->fd, to, len);
+	if (n > 0)
+		r->read_at += (uint64_t)n;
+	return n;
+}
+
 /* Reads more behind what is there: as much again, so that a long value is not scanned too often. */
 static int fill(struct run_reader *r)
 {
@@ -55,7 +67,7 @@ static int fill(struct run_reader *r)
 		char *to = buf_reserve(&r->buf, want);
 		if (!to)
 			return -ENOMEM;
-		ssize_t n = read(r->fd, to, want);
+		ssize_t n = read_some(r, to, want);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

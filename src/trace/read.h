@@ -8,7 +8,7 @@
 #include "trace/model.h"
 
 struct run_reader {
-	int fd;             /* borrowed */
+	int fd;             /* borrowed; read from its start, or from where a pipe stands */
 	bool journal;       /* one line per step */
 	struct run_info run;
 	struct arena run_arena; /* of `run` */
@@ -21,6 +21,7 @@ struct run_reader {
 	struct buf buf;
 	size_t pos;         /* in buf: behind what was taken */
 	uint64_t buf_at;    /* of buf in the file */
+	uint64_t read_at;   /* next byte to read */
 	bool eof;
 	int state;
 };

@@ -30,8 +30,15 @@ struct run_writer {
 	struct buf batch;    /* lines that are not written yet */
 	struct buf head;     /* the run's members as last said */
 	struct sorter places;
-	char name[RUN_NAME_MAX]; /* "trace-<run_id>" */
+	char name[RUN_NAME_MAX];  /* "trace-<run_id>" */
+	char final[RUN_FILE_MAX]; /* of the trace file when it is not <name>.json */
 };
+
+/*
+ * A directory for traces: made with those above it when it is missing, 0700, for this owner ((uid_t)-1: whoever we
+ * are). The last part of the path must not be a link. A descriptor or -errno.
+ */
+int run_dir_open(const char *path, uid_t uid, gid_t gid);
 
 /* "trace-<run_id>", for ids that are safe in a file name. 0 or -EINVAL. */
 int run_file_name(struct span run_id, char out[RUN_NAME_MAX]);
@@ -53,6 +60,10 @@ struct journal_facts {
  */
 int run_writer_reopen(struct run_writer *w, int dir, const char *journal, struct arena *a, struct journal_facts *facts,
 		      struct problem *why);
+/* The same for a journal of our own, which is open and locked; the writer owns the descriptor. Its members are not read. */
+int run_writer_adopt(struct run_writer *w, int dir, int fd, const char *name, struct journal_facts *facts);
+/* The trace as it is in the journal, synced, into an open file. */
+int run_writer_copy(struct run_writer *w, const struct run_info *run, int to);
 /* The step is written at the latest with the flush. 0 or -errno; -EMSGSIZE: longer than
  * LIMIT_STEP, others are still taken. */
 int run_writer_step(struct run_writer *w, const struct step *s);

@@ -149,7 +149,7 @@ static int put_head(struct run_writer *w, const struct run_info *run, struct buf
 	return err ? err : buf_add_text(out, ",\n\"steps\":[");
 }
 
-static int write_final(struct run_writer *w, const struct run_info *run, int to)
+int run_writer_copy(struct run_writer *w, const struct run_info *run, int to)
 {
 	struct copy c = { .from = w->fd, .from_len = w->len, .to = to };
 	struct sorter ordered;
@@ -173,7 +173,7 @@ static int write_final(struct run_writer *w, const struct run_info *run, int to)
 		err = run_write_tail(&c.out);
 	if (!err)
 		err = copy_flush(&c, 0);
-	if (!err && fsync(to))
+	if (!err && fsync(to) && errno != EINVAL) /* a pipe */
 		err = -errno;
 	free(c.window);
 	buf_fini(&c.out);
@@ -188,9 +188,12 @@ int run_writer_end(struct run_writer *w, const struct run_info *run, char file[R
 	run_writer_flush(w);
 	snprintf(journal, sizeof(journal), "%s" JOURNAL_SUFFIX, w->name);
 	snprintf(part, sizeof(part), "%s.json.tmp", w->name);
-	snprintf(final, sizeof(final), "%s.json", w->name);
+	if (w->final[0])
+		snprintf(final, sizeof(final), "%s", w->final);
+	else
+		snprintf(final, sizeof(final), "%s.json", w->name);
 	unlinkat(w->dir, part, 0); /* of an end that was cut short */
-	int fd = run_writer_create(w, part), err = fd < 0 ? fd : write_final(w, run, fd);
+	int fd = run_writer_create(w, part), err = fd < 0 ? fd : run_writer_copy(w, run, fd);
 	if (fd >= 0 && close(fd) && !err)
 		err = -errno;
 	if (!err && renameat(w->dir, part, w->dir, final))

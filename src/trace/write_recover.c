@@ -48,6 +48,7 @@ static int take_step(struct run_writer *w, const struct run_item *item, struct j
 	return err;
 }
 
+/* a NULL: the run's members are not wanted. */
 static int read_journal(struct run_writer *w, struct arena *a, struct journal_facts *f, struct problem *why)
 {
 	struct run_reader r;
@@ -61,14 +62,14 @@ static int read_journal(struct run_writer *w, struct arena *a, struct journal_fa
 		err = more == -EINVAL ? -EBADMSG : more;
 		*why = r.why;
 	}
-	if (!err && !r.run.run_id.p)
+	if (!err && a && !r.run.run_id.p)
 		err = -ENODATA;
-	if (!err) {
+	if (!err && a) {
 		buf_clear(&w->head);
 		err = run_write_line(&r.run, &w->head);
 		w->head.len -= !err; /* the newline */
 	}
-	if (!err)
+	if (!err && a)
 		err = run_read(arena_copy(a, buf_span(&w->head)), a, &f->run, why);
 	f->torn = r.torn;
 	run_reader_fini(&r);
@@ -88,6 +89,26 @@ int run_writer_reopen(struct run_writer *w, int dir, const char *journal, struct
 	int err = open_journal(w, journal);
 	if (!err)
 		err = read_journal(w, a, &f, why);
+	if (err)
+		run_writer_fini(w);
+	else
+		*facts = f;
+	return err;
+}
+
+int run_writer_adopt(struct run_writer *w, int dir, int fd, const char *name, struct journal_facts *facts)
+{
+	struct journal_facts f = { .last_ns = INT64_MIN };
+	struct problem why;
+	struct stat st;
+
+	run_writer_init(w, dir, (uid_t)-1, (gid_t)-1);
+	snprintf(w->name, sizeof(w->name), "%s", name);
+	w->fd = fd;
+	int err = fstat(fd, &st) ? -errno : 0;
+	w->len = err ? 0 : (uint64_t)st.st_size;
+	if (!err)
+		err = read_journal(w, NULL, &f, &why);
 	if (err)
 		run_writer_fini(w);
 	else
