@@ -211,7 +211,7 @@ struct counters {
 	bool seen;
 	uint64_t ts_ns;
 	int64_t events, bytes, records;
-	int64_t lost[8];
+	int64_t lost[12]; /* by lost_names */
 };
 
 struct assembler {

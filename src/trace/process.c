@@ -439,8 +439,9 @@ static void fact_gap(struct assembler *a, const struct cf_event *e, struct span 
 	p->tree->gaps = n;
 }
 
-const char *const lost_names[] = { "lost_ring", "lost_fault", "lost_clamp", "lost_map", "lost_control",
-				   "nested", "lost_queue", NULL };
+const char *const lost_names[] = { "lost_ring", "lost_ring_bytes", "lost_fault", "lost_fault_bytes", "lost_clamp",
+				   "lost_clamp_bytes", "lost_map", "lost_control", "nested", "lost_queue",
+				   "lost_queue_bytes", NULL };
 
 static void fact_counters(struct assembler *a, const struct cf_event *e, struct span j)
 {

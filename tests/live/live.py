@@ -71,6 +71,19 @@ def children(pid):
         return []
 
 
+def is_reader(pid):
+    """The process that reads the events is the one behind a seccomp filter."""
+    try:
+        status = read(f"/proc/{pid}/status")
+    except FileNotFoundError:
+        return False
+    return status.startswith("Name:\tcf-observe\n") and "\nSeccomp:\t2\n" in status
+
+
+def reader_of(p):
+    return until(lambda: [n for n in children(p.pid) if is_reader(n)], 10, "the process that reads the events")[0]
+
+
 class World:
     """A directory, a model server, and everything that one test starts; all of it ends with the test."""
 
@@ -186,7 +199,7 @@ class Observer:
 
     def child(self):
         """The process that reads the events."""
-        return until(lambda: children(self.p.pid), 10, "the observe process")[0]
+        return reader_of(self.p)
 
     def end(self, number=None, seconds=60):
         if number:

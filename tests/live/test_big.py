@@ -8,8 +8,8 @@ import subprocess
 import time
 
 import capfile
-from live import (OBSERVE, canary, checked, complete, completeness, incomplete, read, same, sha, short, steps, tls_program, true, until,
-                  user_text)
+from live import (OBSERVE, canary, checked, complete, incomplete, read, reader_of, same, sha, short, steps, tls_program, true,
+                  until, user_text)
 from server import text_of
 
 BIG = 20 << 20
@@ -49,7 +49,7 @@ def small_ring(w, command, out):
                  body_file(w, text_of(3 << 20, canary())), json.dumps({"bytes": 3 << 20, "hold": w.path("go")})], stdout=-1, text=True)
     log = w.path("server.jsonl")
     # The request is there, the answer is held: the reader stops, the answer comes, the reader goes on.
-    reader = until(lambda: [n for n in _children(p.pid) if _name(n) == "cf-observe"], 10, "the reader")[0]
+    reader = reader_of(p)
     until(lambda: read(log).count("\n") >= 1, 20, "the request at the server")
     os.kill(reader, signal.SIGSTOP)
     with open(w.path("go"), "w", encoding="utf-8"):
@@ -59,18 +59,6 @@ def small_ring(w, command, out):
     said = p.communicate(timeout=60)[0]
     same(p.returncode, 0, f"status: {read(p.messages)}")
     return list(map(int, re.findall(r"(?:sent|got) (\d+)", said)))
-
-
-def _children(pid):
-    from live import children
-    return children(pid)
-
-
-def _name(pid):
-    try:
-        return read(f"/proc/{pid}/comm").strip()
-    except FileNotFoundError:
-        return ""
 
 
 def test_small_ring_capture(w):
@@ -100,8 +88,8 @@ def test_small_ring_trace(w):
     calls = steps(traces[0])
     true(calls, f"no step: {json.dumps(c[0])}")
     true(all(s["metadata"].get("incomplete") for s in calls), f"whole steps: {short(calls)}")
-    same(c[0]["bytes"] + c[0]["lost"]["ring_bytes"], sent + got, f"bytes seen and lost: {json.dumps(c[0])}")
-    same(c[0]["connections"]["missing_bytes"], c[0]["lost"]["ring_bytes"], "missing in connections")
+    same(c[0]["bytes"] + c[0]["lost"]["lost_ring_bytes"], sent + got, f"bytes seen and lost: {json.dumps(c[0])}")
+    same(c[0]["connections"]["missing_bytes"], c[0]["lost"]["lost_ring_bytes"], "missing in connections")
     checked(w)
 
 
@@ -110,7 +98,7 @@ def test_ends_in_loss(w):
     w.serve()
     p = w.start([OBSERVE, "record", "-w", w.path("tail.cap"), "--buffer", "64K", "--", tls_program(), "post",
                  str(w.ports["https"]), body_file(w, text_of(2 << 20, canary()))], stdout=-1, text=True)
-    reader = until(lambda: [n for n in _children(p.pid) if _name(n) == "cf-observe"], 10, "the reader")[0]
+    reader = reader_of(p)
     os.kill(reader, signal.SIGSTOP)
     time.sleep(2)
     os.kill(reader, signal.SIGCONT)
