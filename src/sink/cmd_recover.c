@@ -17,6 +17,18 @@ struct recovered {
 	struct journal_facts facts;
 };
 
+/* What was observed until the end: nobody knows what followed, so it is not complete. */
+static int put_capture(struct span capture, struct buf *out)
+{
+	static const char ended[] = "the recording process ended before the run did";
+	struct span inner = span_trim(span_at(capture.p + 1, capture.len - 2));
+
+	if (json_get(capture, "completeness").p)
+		return buf_add_span(out, capture);
+	return buf_printf(out, "{%.*s%s\"stopped\":\"%s\",\"completeness\":{\"missing\":[\"%s\"],\"complete\":false}}",
+			  SPAN_FMT(inner), inner.len ? "," : "", ended, ended);
+}
+
 /* The run's metadata as it was, but failed, and with what happened. */
 static int put_metadata(const struct journal_facts *f, struct buf *out)
 {
@@ -30,7 +42,9 @@ static int put_metadata(const struct journal_facts *f, struct buf *out)
 		err = json_put_comma(out);
 		if (!err)
 			err = buf_printf(out, "%.*s:", SPAN_FMT(key));
-		if (!err)
+		if (!err && json_is(key, "capture") && json_type_of(value) == JSON_OBJECT)
+			err = put_capture(value, out);
+		else if (!err)
 			err = buf_add_span(out, value);
 	}
 	if (!err)
