@@ -98,13 +98,13 @@ static void check_one_of(struct check *c, const struct step_field *f, struct spa
 	char list[120] = "";
 	size_t len = 0;
 
-	for (const char *const *text = f->one_of; *text; text++) {
+	for (const char *const *text = f->one_of; *text; text++)
 		if (json_is(raw, *text))
 			return;
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", *text);
-	}
 	if (!c->strict && f->also_read && json_is(raw, f->also_read))
 		return;
+	for (const char *const *text = f->one_of; *text; text++)
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", *text);
 	check_say(c, false, at, "must be one of: %s", list);
 }
 

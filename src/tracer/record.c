@@ -315,17 +315,15 @@ static int check_span(const cf_run *run, const cf_span *span, enum step_type typ
 static int fill(struct thread *t, struct step *s, const cf_value *values, cf_value metadata, bool *repaired)
 {
 	const struct step_field *f = step_schemas[s->type].fields;
-	char place[80];
 	int err = 0;
 
 	for (int i = 0; !err && i < STEP_MAX_FIELDS && f[i].name; i++) {
-		snprintf(place, sizeof(place), "%s.%s", step_schemas[s->type].name, f[i].name);
-		err = value_raw(t, values[i], place, &s->values[i], repaired);
+		err = value_raw(t, values[i], step_schemas[s->type].name, f[i].name, &s->values[i], repaired);
 		/* A null says nothing where it is not data. */
 		if (!err && json_type_of(s->values[i]) == JSON_NULL && (!f[i].required || f[i].kind != VALUE_ANY))
 			s->values[i] = SPAN_NONE;
 	}
-	return err ? err : value_raw(t, metadata, "metadata", &s->metadata, repaired);
+	return err ? err : value_raw(t, metadata, NULL, "metadata", &s->metadata, repaired);
 }
 
 int record_values(cf_run *run, enum step_type type, const cf_value *values, const cf_step_options *o, cf_id *id)

@@ -183,7 +183,7 @@ static int set_task(cf_run *run, struct thread *t, const cf_run_options *o)
 	struct span input;
 
 	buf_init(&run->task, LIMIT_RUN_HEAD);
-	int err = value_raw(t, o->task_input, "task_info.input", &input, NULL);
+	int err = value_raw(t, o->task_input, NULL, "task_info.input", &input, NULL);
 	if (err)
 		return err;
 	if (input.p && json_type_of(input) != JSON_OBJECT)
@@ -201,7 +201,7 @@ static int set_task(cf_run *run, struct thread *t, const cf_run_options *o)
 static int set_metadata(cf_run *run, struct thread *t, const cf_run_options *o)
 {
 	struct span given;
-	int err = value_raw(t, o->metadata, "metadata", &given, NULL);
+	int err = value_raw(t, o->metadata, NULL, "metadata", &given, NULL);
 
 	if (err)
 		return err;
@@ -431,7 +431,7 @@ int cf_run_add_metadata(cf_run *run, cf_value object)
 	struct thread *t = thread_begin();
 	if (!t)
 		return CF_MEMORY;
-	err = value_raw(t, object, "metadata", &raw, NULL);
+	err = value_raw(t, object, NULL, "metadata", &raw, NULL);
 	if (!err && json_type_of(raw) != JSON_OBJECT)
 		err = fail(CF_INVALID, "metadata", "must be an object");
 	struct run_info info = { .metadata = raw };

@@ -204,9 +204,9 @@ static int write_begin(cf_run *run, struct thread *t, cf_span *span, const char 
 		scope_current(t, run, parent);
 	else
 		snprintf(parent, sizeof(parent), "%s", o->parent_step_id);
-	int err = value_raw(t, cf_text(name), "name", &s.values[0], &repaired);
+	int err = value_raw(t, cf_text(name), NULL, "name", &s.values[0], &repaired);
 	if (!err)
-		err = value_raw(t, o->metadata, "metadata", &s.metadata, &repaired);
+		err = value_raw(t, o->metadata, NULL, "metadata", &s.metadata, &repaired);
 	if (!err)
 		err = keep(&span->name, s.values[0], "name");
 	if (!err && s.metadata.p && json_type_of(s.metadata) != JSON_OBJECT)

@@ -79,8 +79,9 @@ void thread_done(struct thread *t);
 int fail(cf_code code, const char *place, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int fail_errno(int err, const char *place);
 
-/* A value as raw JSON; SPAN_NONE for an absent one. CF_INVALID when its JSON is none. *repaired: text was not UTF-8. */
-int value_raw(struct thread *t, cf_value v, const char *place, struct span *out, bool *repaired);
+/* A value as raw JSON; SPAN_NONE for an absent one. CF_INVALID when its JSON is none, and the message names "of.name"
+ * (of may be NULL). *repaired: text was not UTF-8. */
+int value_raw(struct thread *t, cf_value v, const char *of, const char *name, struct span *out, bool *repaired);
 
 /* 0, CF_INVALID for NULL, CF_FORKED. */
 int run_usable(const cf_run *run);

@@ -128,28 +128,47 @@ static int put_value(struct buf *out, cf_value v, bool *repaired)
 	return err;
 }
 
-int value_raw(struct thread *t, cf_value v, const char *place, struct span *out, bool *repaired)
+static const char *value_wrong(cf_value v, cf_code *code)
 {
 	struct span value, rest;
+
+	*code = CF_INVALID;
+	if (v.kind < CF_ABSENT || v.kind > CF_NULL)
+		return "is no cf_value";
+	if (v.kind == CF_NUMBER && !isfinite(v.as.number))
+		return "is no finite number";
+	if (v.kind == CF_JSON && (json_value(span_at(v.text, v.len), &value, &rest) || span_trim(rest).len))
+		return "is not JSON";
+	*code = v.len > LIMIT_STEP / 2 ? CF_LIMIT : CF_MEMORY;
+	return NULL;
+}
+
+static int value_fail(cf_code code, const char *of, const char *name, const char *why)
+{
+	char place[120];
+
+	snprintf(place, sizeof(place), "%s%s%s", of ? of : "", of ? "." : "", name);
+	return fail(code, place, "%s", why);
+}
+
+int value_raw(struct thread *t, cf_value v, const char *of, const char *name, struct span *out, bool *repaired)
+{
+	cf_code code;
 
 	*out = SPAN_NONE;
 	if (v.kind == CF_ABSENT)
 		return 0;
-	if (v.kind < CF_ABSENT || v.kind > CF_NULL)
-		return fail(CF_INVALID, place, "is no cf_value");
-	if (v.kind == CF_NUMBER && !isfinite(v.as.number))
-		return fail(CF_INVALID, place, "is no finite number");
+	const char *wrong = value_wrong(v, &code);
+	if (wrong)
+		return value_fail(code, of, name, wrong);
 	if (v.kind == CF_JSON) {
-		if (json_value(span_at(v.text, v.len), &value, &rest) || span_trim(rest).len)
-			return fail(CF_INVALID, place, "is not JSON");
-		*out = value;
+		*out = span_trim(span_at(v.text, v.len));
 		return 0;
 	}
 	buf_clear(&t->text);
-	if (put_value(&t->text, v, repaired))
-		return fail(v.len > LIMIT_STEP / 2 ? CF_LIMIT : CF_MEMORY, place, "is too long, or out of memory");
-	*out = arena_copy(&t->arena, buf_span(&t->text));
-	return out->p ? 0 : fail(CF_MEMORY, place, "out of memory");
+	if (!put_value(&t->text, v, repaired))
+		*out = arena_copy(&t->arena, buf_span(&t->text));
+	return out->p ? 0 : value_fail(code, of, name, "is too long, or out of memory");
 }
 
 #define BUILDER_DEPTH 128 /* a trace must load with readers that allow 200 levels */

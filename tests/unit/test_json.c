@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static const struct {
 	const char *text;
@@ -136,6 +137,23 @@ START_TEST(arena_arrays)
 }
 END_TEST
 
+/* Every day of 390 years, forth and back, and against the C library. */
+START_TEST(days_of_the_calendar)
+{
+	char text[TIME_TEXT_LEN], want[TIME_TEXT_LEN];
+	int64_t ns, wrong = 0;
+
+	for (int64_t day = -60000; day < 84000; day++) {
+		time_t s = (time_t)(day * 86400 + 86399);
+		strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S.123Z", gmtime(&s));
+		time_format((int64_t)s * 1000000000 + 123456789, text);
+		wrong += strcmp(text, want) != 0;
+		wrong += time_parse(span_of(text), &ns) != 0 || ns != (int64_t)s * 1000000000 + 123000000;
+	}
+	ck_assert_int_eq(wrong, 0);
+}
+END_TEST
+
 START_TEST(times)
 {
 	char text[TIME_TEXT_LEN];
@@ -183,6 +201,7 @@ int main(void)
 	tcase_add_test(t, writes);
 	tcase_add_test(t, maps);
 	tcase_add_test(t, arena_arrays);
+	tcase_add_test(t, days_of_the_calendar);
 	tcase_add_test(t, times);
 	tcase_add_test(t, safe_text);
 	suite_add_tcase(s, t);
