@@ -31,7 +31,7 @@ const struct option_row option_rows[] = {
 	  "It is made with mode 0700 if it does not exist, and belongs to the user who ran sudo." },
 	{ "write", 'w', OPT_TEXT, AT(capture), "FILE", GROUP_OUTPUT, CMD_RECORD,
 	  "the capture file", NULL },
-	{ "fail-incomplete", 0, OPT_BOOL, AT(fail_incomplete), NULL, GROUP_OUTPUT, CMD_WRITES,
+	{ "fail-incomplete", 0, OPT_BOOL, AT(fail_incomplete), NULL, GROUP_OUTPUT, CMD_WRITES & ~CMD_RECORD,
 	  "end with 7 if anything was lost or could not be read", NULL },
 	{ "list", 0, OPT_OWN, 0, NULL, GROUP_SHOWN, CMD_SHOW,
 	  "one line for each run", NULL },
@@ -84,8 +84,8 @@ const struct command command_rows[] = {
 	  0, 0, false, cmd_attach, NULL },
 	{ "run", CMD_RUN, "-- CMD...",
 	  "start a command and watch it from its first instruction",
-	  "Without sudo, the command keeps its user and environment and sudo is asked for the capture half only. "
-	  "Under sudo, the command runs as the user who ran sudo.",
+	  "Under sudo, the command runs as the user who ran sudo. "
+	  "Its environment is what sudo leaves of it; sudo -E keeps API keys.",
 	  1, -1, true, cmd_run, NULL },
 	{ "record", CMD_RECORD, "[-- CMD...]",
 	  "keep the raw events of processes in a capture file", NULL,
@@ -115,10 +115,10 @@ const struct command command_rows[] = {
 
 const char *const example_rows[][2] = {
 	{ "sudo cf-observe --pid 812", "watch a running agent until it ends" },
-	{ "cf-observe run -- python3 agent.py", "start an agent and watch it from its first instruction" },
+	{ "sudo -E cf-observe run -- python3 agent.py", "start an agent and watch it from its first instruction" },
 	{ "cf-observe show traces/trace-*.json", "what it did, as a tree" },
 	{ "cf-observe doctor --pid 812", "what will be seen of it, and what will not" },
-	{ "sudo cf-observe record --pid 812 -w agent.cap", "keep the raw events; cf-observe replay agent.cap" },
+	{ "sudo cf-observe record --pid 812 -w agent.cap", "keep the raw events; make traces later by cf-observe replay agent.cap" },
 	{ NULL, NULL },
 };
 /* clang-format on */

@@ -229,7 +229,7 @@ static int follow_all(struct session *s)
 			if (*why)
 				log_error("%s", why);
 			else
-				log_error("pid %u has ended", pid);
+				log_error("pid %u cannot be followed: %s", pid, strerror(-err));
 			return EXIT_TARGET;
 		}
 	}
