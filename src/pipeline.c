@@ -429,6 +429,8 @@ void pipeline_event(struct pipeline *p, const struct cf_event *e)
 	else if (e->kind == CF_FACT_STOP)
 		on_stop(p, e);
 	console_event(p->console, e);
+	if (e->kind == CF_FACT_COUNTERS && json_true(json_get(fact_json(e), "tell")))
+		console_counters(p->console);
 	if (p->assembler)
 		assembler_event(p->assembler, e);
 	streams_event(p->streams, e);

@@ -196,17 +196,17 @@ static bool observer_ready(const struct session *s)
 	return recv(s->channel[0], &ready, 1, 0) == 1;
 }
 
-static int open_capture(struct session *s, bool run)
+static int open_capture(struct session *s)
 {
 	struct capture_options co = {
 		.ring_bytes = s->options->buffer,
 		.duration_ns = s->options->duration_ns,
 		.exit_with_targets = true,
+		.command_pid = (uint32_t)s->held.pid,
 		.host_json = buf_span(&s->host),
 	};
 	char why[256];
 
-	(void)run;
 	int err = capture_open(&co, &s->capture, why, sizeof(why));
 	if (err) {
 		log_error("%s", why);
@@ -259,6 +259,7 @@ static void block_signals(struct session *s)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, &s->before);
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	signal(SIGPIPE, SIG_IGN);
@@ -279,7 +280,7 @@ static int session(const struct options *o, char **command)
 	block_signals(&s);
 	if (command && hold(command, &s.before, &s.held))
 		return EXIT_RUN_FAILED;
-	status = open_capture(&s, command);
+	status = open_capture(&s);
 	if (!status) {
 		capture_ahead(s.capture, command ? command[0] : NULL);
 		status = follow_all(&s);

@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,7 +206,7 @@ static void detach(struct capture *c)
 static void finish(struct capture *c, const char *reason)
 {
 	detach(c);
-	facts_counters(c);
+	facts_counters(c, false);
 	facts_positions(c);
 	buf_clear(&c->json);
 	buf_add_char(&c->json, '{');
@@ -216,10 +217,34 @@ static void finish(struct capture *c, const char *reason)
 
 static void tick(struct capture *c)
 {
-	facts_counters(c);
+	facts_counters(c, false);
 	buf_clear(&c->json);
 	buf_add_text(&c->json, "{}");
 	facts_send(c, CF_FACT_TICK, 0, 0);
+}
+
+/* The command of `run` gets the first signal and ends by itself; from the terminal it has it already. */
+static bool pass_on(struct capture *c, const struct signalfd_siginfo *si)
+{
+	if (!c->options.command_pid || c->signalled)
+		return false;
+	c->signalled = true;
+	if (si->ssi_code != SI_KERNEL)
+		kill((pid_t)c->options.command_pid, (int)si->ssi_signo);
+	return true;
+}
+
+static const char *on_signal(struct capture *c, int signal_fd)
+{
+	struct signalfd_siginfo si;
+
+	if (read(signal_fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return NULL;
+	if (si.ssi_signo == SIGUSR1) {
+		facts_counters(c, true);
+		return NULL;
+	}
+	return pass_on(c, &si) ? NULL : "signal";
 }
 
 int capture_loop(struct capture *c, int channel, int signal_fd, int release_fd)
@@ -229,7 +254,6 @@ int capture_loop(struct capture *c, int channel, int signal_fd, int release_fd)
 			      { .fd = bpf_map__fd(c->bpf->maps.control), .events = POLLIN } };
 	uint64_t begun = facts_now(), next_tick = begun + TICK_NS;
 	const char *stop = NULL;
-	struct signalfd_siginfo si;
 
 	c->channel = channel;
 	first_look(c);
@@ -243,8 +267,8 @@ int capture_loop(struct capture *c, int channel, int signal_fd, int release_fd)
 		follow_notices(c);
 		if (p[0].revents && !take_requests(c, &stop))
 			return -EPIPE;
-		if (p[1].revents & POLLIN && read(signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
-			stop = "signal";
+		if (!stop && p[1].revents & POLLIN)
+			stop = on_signal(c, signal_fd);
 		now = facts_now();
 		if (now >= next_tick) {
 			tick(c);

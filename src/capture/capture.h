@@ -15,6 +15,7 @@ struct capture_options {
 	bool isolate;           /* probes per process instead of per file */
 	struct span host_json;  /* first fact: see CF_FACT_HOST */
 	bool exit_with_targets; /* stop when the last target has ended */
+	uint32_t command_pid;   /* of `run`: it gets the first signal, and the observation ends with it; 0: none */
 };
 
 /* Loads and attaches what does not depend on a process. 0 or -errno; `why` then says what to do next. */

@@ -171,7 +171,7 @@ void facts_library(struct capture *c, const struct followed *f, const struct hoo
 	}
 }
 
-void facts_counters(struct capture *c)
+void facts_counters(struct capture *c, bool tell)
 {
 	static const char *const names[] = {
 		[CF_CNT_EVENTS] = "events",
@@ -199,6 +199,8 @@ void facts_counters(struct capture *c)
 			sum += per_cpu[k];
 		json_put_member_i64(&c->json, names[i], (int64_t)sum);
 	}
+	if (tell)
+		json_put_member_bool(&c->json, "tell", true);
 	buf_add_char(&c->json, '}');
 	facts_send(c, CF_FACT_COUNTERS, 0, 0);
 }

@@ -41,6 +41,7 @@ struct capture {
 	struct map files;    /* file key -> hooked_file */
 	struct map procs;    /* pid -> followed */
 	size_t n_roots;      /* roots that still live */
+	bool signalled;      /* the command had its signal */
 	int channel;
 	int list_fd;         /* link of the task iterator */
 	struct buf json, record;
@@ -70,7 +71,8 @@ void facts_send(struct capture *c, uint16_t kind, uint32_t pid, uint64_t start_n
 void facts_held(struct capture *c, const struct followed *f);
 void facts_process(struct capture *c, const struct followed *f);
 void facts_library(struct capture *c, const struct followed *f, const struct hooked_file *file);
-void facts_counters(struct capture *c);
+/* `tell`: somebody asked for them. */
+void facts_counters(struct capture *c, bool tell);
 void facts_positions(struct capture *c);
 uint64_t facts_now(void);
 
