@@ -31,6 +31,7 @@ struct options {
 	const char *capture;  /* -w */
 	uint64_t duration_ns; /* 0: until the target ends */
 	uint64_t buffer;      /* bytes of the ring; 0: chosen by memory */
+	uint64_t ready_fd;    /* gets a byte when all is covered; 0: none */
 
 	const char *patterns[OPTIONS_MAX_PATTERNS]; /* POSIX extended regular expressions */
 	size_t n_patterns;

@@ -60,6 +60,8 @@ const struct option_row option_rows[] = {
 	  "say more", NULL },
 	{ "json-log", 0, OPT_BOOL, AT(json_log), NULL, GROUP_MESSAGES, CMD_WRITES,
 	  "messages as JSON lines", NULL },
+	{ "ready-fd", 0, OPT_SIZE, AT(ready_fd), "N", GROUP_MESSAGES, CMD_ATTACH | CMD_RECORD,
+	  "write a byte to this descriptor when all that runs is covered", NULL },
 	{ "config", 0, OPT_TEXT, AT(config), "FILE", GROUP_HELP, CMD_WRITES | CMD_DOCTOR,
 	  "defaults, one `name = value` a line (default: /etc/cf-observe.conf)", NULL },
 	{ "help", 'h', OPT_BOOL, AT(help), NULL, GROUP_HELP, CMD_ANY,

@@ -4,19 +4,18 @@
  */
 #include "session.h"
 
+#include "base/exit.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "capture/capture.h"
 #include "capture/doctor.h"
-#include "base/exit.h"
+#include "command.h"
 #include "observe.h"
+#include "unprivileged.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,63 +77,6 @@ static void put_host(struct buf *b, char **command)
 		buf_add_char(b, ']');
 	}
 	buf_add_char(b, '}');
-}
-
-/* The command of `run`: held until the probes are there. */
-struct held {
-	pid_t pid;
-	int release; /* close it unwritten to give up */
-	int failed;  /* errno of exec comes here */
-};
-
-static void become_user(void)
-{
-	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
-	const struct passwd *pw;
-
-	if (geteuid() != 0 || !uid || !gid)
-		return;
-	uid_t u = (uid_t)strtoul(uid, NULL, 10);
-	gid_t g = (gid_t)strtoul(gid, NULL, 10);
-	pw = getpwuid(u);
-	if (pw)
-		initgroups(pw->pw_name, g);
-	if (setgid(g) || setuid(u))
-		_exit(EXIT_RUN_FAILED);
-	if (pw) {
-		setenv("HOME", pw->pw_dir, 1);
-		setenv("USER", pw->pw_name, 1);
-		setenv("LOGNAME", pw->pw_name, 1);
-	}
-}
-
-static int hold(char **argv, const sigset_t *signals, struct held *h)
-{
-	int release[2], failed[2];
-	char go;
-
-	if (pipe2(release, O_CLOEXEC) || pipe2(failed, O_CLOEXEC))
-		return -errno;
-	h->pid = fork();
-	if (h->pid < 0)
-		return -errno;
-	if (h->pid == 0) {
-		close(release[1]);
-		sigprocmask(SIG_SETMASK, signals, NULL);
-		if (read(release[0], &go, 1) != 1)
-			_exit(EXIT_RUN_FAILED);
-		become_user();
-		execvp(argv[0], argv);
-		int err = errno;
-		ssize_t n = write(failed[1], &err, sizeof(err));
-		(void)n;
-		_exit(err == ENOENT ? EXIT_RUN_NOT_FOUND : EXIT_RUN_CANNOT_EXEC);
-	}
-	close(release[0]);
-	close(failed[1]);
-	h->release = release[1];
-	h->failed = failed[0];
-	return 0;
 }
 
 struct session {
@@ -224,7 +166,7 @@ static int follow_all(struct session *s)
 		char why[256] = "";
 		int err = target_check(pid, why, sizeof(why));
 		if (!err)
-			err = capture_follow(s->capture, pid, false);
+			err = capture_follow(s->capture, pid, command_is_held(pid));
 		if (err) {
 			if (*why)
 				log_error("%s", why);
@@ -234,22 +176,6 @@ static int follow_all(struct session *s)
 		}
 	}
 	return 0;
-}
-
-/* The command's status as a shell tells it, or its failure to start. */
-static int command_status(struct session *s, int observed)
-{
-	int status, err = 0;
-
-	if (read(s->held.failed, &err, sizeof(err)) == (ssize_t)sizeof(err))
-		log_error("cannot start %s: %s", s->options->args[0], strerror(err));
-	if (waitpid(s->held.pid, &status, 0) < 0)
-		return EXIT_RUN_FAILED;
-	if (observed != EXIT_FINE && observed != EXIT_INCOMPLETE)
-		return EXIT_RUN_FAILED;
-	if (observed == EXIT_INCOMPLETE && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return EXIT_INCOMPLETE;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void block_signals(struct session *s)
@@ -265,6 +191,14 @@ static void block_signals(struct session *s)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Where to say that all is covered. */
+static int ready_fd(const struct session *s)
+{
+	if (s->held.pid)
+		return s->held.release;
+	return s->options->ready_fd ? (int)s->options->ready_fd : -1;
+}
+
 static int session(const struct options *o, char **command)
 {
 	struct session s = { .options = o };
@@ -278,7 +212,7 @@ static int session(const struct options *o, char **command)
 	buf_init(&s.host, 64 * 1024);
 	put_host(&s.host, command);
 	block_signals(&s);
-	if (command && hold(command, &s.before, &s.held))
+	if (command && command_hold(command, &s.before, &s.held))
 		return EXIT_RUN_FAILED;
 	status = open_capture(&s);
 	if (!status) {
@@ -290,13 +224,13 @@ static int session(const struct options *o, char **command)
 	if (!status) {
 		/* Nothing is captured, and no command starts, before there is a place to write to. */
 		if (observer_ready(&s))
-			capture_loop(s.capture, s.channel[0], s.signal_fd, s.held.pid ? s.held.release : -1);
+			capture_loop(s.capture, s.channel[0], s.signal_fd, ready_fd(&s));
 		status = wait_observer(&s);
 	}
 	capture_close(s.capture);
 	if (command) {
 		close(s.held.release);
-		status = command_status(&s, status);
+		status = command_status(&s.held, o->args[0], status);
 	}
 	buf_fini(&s.host);
 	return status;
@@ -309,6 +243,8 @@ int cmd_attach(const struct options *o)
 
 int cmd_run(const struct options *o)
 {
+	if (geteuid() != 0)
+		return unprivileged_run(o);
 	return session(o, o->args);
 }
 
