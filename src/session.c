@@ -15,6 +15,7 @@
 #include "unprivileged.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
