@@ -297,14 +297,9 @@ static __always_inline void on_open(struct pt_regs *regs, u64 nr, long ret, u64 
 		put_file(CF_FILE_WRITE, dirfd, path, 0, flags, ret, start_ns);
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(proc_syscall, struct pt_regs *regs, long ret)
+/* Asked of every system call on the host: before anything else is looked at. */
+static __always_inline bool is_watched(u64 nr)
 {
-	u64 nr = SYSCALL_NR(regs);
-	struct cf_target *t;
-
-	if (ret < 0 && ret >= -4095)
-		return 0;
 	switch (nr) {
 #ifdef NR_open
 	case NR_open:
@@ -321,10 +316,22 @@ int BPF_PROG(proc_syscall, struct pt_regs *regs, long ret)
 	case NR_mkdirat:
 	case NR_io_uring_setup:
 	case NR_mmap:
-		break;
+		return true;
 	default:
-		return 0;
+		return false;
 	}
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(proc_syscall, struct pt_regs *regs, long ret)
+{
+	u64 nr = SYSCALL_NR(regs);
+	struct cf_target *t;
+
+	if (ret < 0 && ret >= -4095)
+		return 0;
+	if (!is_watched(nr))
+		return 0;
 	t = current_target();
 	if (!t)
 		return 0;

@@ -205,13 +205,16 @@ static int put_metadata(const struct step *s, unsigned missing, bool repaired, s
 	size_t start;
 	int err;
 
-	if (!missing && !s->metadata.p && !repaired)
+	bool changed = missing || repaired;
+
+	if (!changed && !s->metadata.p)
 		return 0;
 	err = json_put_key(out, "metadata");
 	start = out->len;
-	if (!err && !missing && s->metadata.p && !repaired)
+	/* Repairs are found while it is written: then once more. */
+	if (!err && !changed)
 		err = value_put(out, s->metadata, &repaired);
-	if (err || (!missing && !repaired))
+	if (err || (!changed && !repaired))
 		return err;
 	out->len = start;
 	err = buf_add_char(out, '{');
