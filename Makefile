@@ -119,7 +119,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuzz/all.a
 
 ## make bench       (sudo) what it costs, as ratios
 bench: deps
-	$(BUILD) all programs
+	$(BUILD) all programs bench-programs
 	@for b in $(wildcard tests/bench/run*); do $$b || exit 1; done
 
 ## make verify      (sudo) load every BPF program and print what the verifier counted

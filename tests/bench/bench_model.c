@@ -1,6 +1,7 @@
 /*
- * Figures of the trace model: bench_model [DIR]. 1,000 steps serialised (830 kB), 10,000 steps written, loaded and
- * checked, 20 MB redacted. The files stay in DIR for the comparison with Pydantic (bench_model.py).
+ * Figures of the trace model: bench_model [DIR [STEPS]]. 1,000 steps serialised (830 kB), 10,000 steps written, loaded and
+ * checked, 20 MB redacted; NAME=VALUE a line, in ms of processor time. The files stay in DIR for the comparison with
+ * Pydantic (bench_model.py).
  */
 #include "base/limits.h"
 #include "base/redact.h"
@@ -38,7 +39,8 @@ static char input[600];
 
 static struct step step_no(int i, char id[32], char parent[32])
 {
-	struct step s = { .type = i % 2 ? STEP_TOOL_CALL : STEP_LLM_CALL, .began_ns = T0 + i * 1000000ll };
+	struct step s = { .type = i % 2 ? STEP_TOOL_CALL : STEP_LLM_CALL,
+			  .began_ns = T0 + i * 1000000ll };
 
 	snprintf(id, 32, "step-%d", i);
 	s.id = span_of(id);
@@ -81,7 +83,7 @@ static void bench_write(void)
 		double took = now_ms() - began;
 		best = took < best ? took : best;
 	}
-	printf("serialise 1,000 steps (%zu kB)         %8.3f ms\n", out.len / 1000, best);
+	printf("serialise_1000=%.3f\nserialised_kb=%zu\n", best, out.len / 1000);
 	buf_fini(&out);
 }
 
@@ -89,8 +91,11 @@ static void write_run(const char *dir, const char *id, int n)
 {
 	struct dir_sink *sink;
 	struct dir_run *run;
-	struct run_info info = { .run_id = span_of(id), .started_ns = T0, .ended_ns = T0 + n * 1000000ll,
-				 .agent_info = SPAN("{\"name\":\"bench\"}"), .metadata = SPAN("{\"state\":\"completed\"}") };
+	struct run_info info = { .run_id = span_of(id),
+				 .started_ns = T0,
+				 .ended_ns = T0 + n * 1000000ll,
+				 .agent_info = SPAN("{\"name\":\"bench\"}"),
+				 .metadata = SPAN("{\"state\":\"completed\"}") };
 	char sid[32], parent[32];
 
 	if (dir_sink_open(dir, (uid_t)-1, (gid_t)-1, &sink) || dir_sink_begin(sink, &info, &run))
@@ -110,15 +115,14 @@ static void bench_file(const char *dir, const char *id, int n)
 	double began = now_ms();
 
 	write_run(dir, id, n);
-	printf("write %9d steps, sorted and synced %8.1f ms\n", n, now_ms() - began);
+	printf("write_%d=%.2f\n", n, now_ms() - began);
 	snprintf(path, sizeof(path), "%s/trace-%s.json", dir, id);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	began = now_ms();
 	check_fd(fd, &c);
-	printf("load and check %9d steps          %8.1f ms  (%llu problems)\n", n, now_ms() - began,
+	printf("load_%d=%.2f\nproblems=%llu\n", n, now_ms() - began,
 	       (unsigned long long)c.problems);
 	close(fd);
-	printf("peak memory                              %8.1f MB\n", (double)peak_kib() / 1024);
 }
 
 static void bench_redact(void)
@@ -132,17 +136,19 @@ static void bench_redact(void)
 	buf_init(&text, 64 * MIB);
 	buf_init(&out, 64 * MIB);
 	while (text.len < 20000000)
-		buf_add_text(&text, "{\"role\":\"user\",\"content\":\"Here is some text, as people write it, with paths /usr/lib/x "
-				    "and code: if (p->len > n)\\n\\treturn sk_buff(ptr, s-k);\\n and a hash 9f86d081884c7d65\"},");
+		buf_add_text(&text, "{\"role\":\"user\",\"content\":\"Here is some text, as people "
+				    "write it, with paths /usr/lib/x "
+				    "and code: if (p->len > n)\\n\\treturn sk_buff(ptr, s-k);\\n "
+				    "and a hash 9f86d081884c7d65\"},");
 	double began = now_ms();
 	size_t n = 0;
 	struct secret s;
 	for (size_t at = 0; secret_find(buf_span(&text), at, &s); at = s.at + s.len)
 		n++;
-	printf("find secrets in 20 MB                    %8.1f ms  (%zu)\n", now_ms() - began, n);
+	printf("secrets_20mb=%.1f\nsecrets=%zu\n", now_ms() - began, n);
 	began = now_ms();
 	redact_json(r, buf_span(&text), &out);
-	printf("redact 20 MB                             %8.1f ms\n", now_ms() - began);
+	printf("redact_20mb=%.1f\n", now_ms() - began);
 	buf_fini(&text);
 	buf_fini(&out);
 	redactor_free(r);
@@ -156,14 +162,16 @@ int main(int argc, char **argv)
 
 	input[len++] = '"';
 	while (len < 560)
-		len += (size_t)snprintf(input + len, sizeof(input) - len, "A line of what a tool said, %zu.\\n", len);
+		len += (size_t)snprintf(input + len, sizeof(input) - len,
+					"A line of what a tool said, %zu.\\n", len);
 	input[len] = '"';
-	bench_write();
 	bench_file(dir, "7d5f2c1e-0b7a-4c55-9d0e-3f2b1a0c9d01", 1000);
 	bench_file(dir, "7d5f2c1e-0b7a-4c55-9d0e-3f2b1a0c9d02", 10000);
 	if (most)
 		bench_file(dir, "7d5f2c1e-0b7a-4c55-9d0e-3f2b1a0c9d03", most);
-	else
+	bench_write();
+	printf("peak_mb=%.1f\n", (double)peak_kib() / 1024);
+	if (!most)
 		bench_redact();
 	return 0;
 }

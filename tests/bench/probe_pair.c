@@ -34,10 +34,12 @@ static void need(int holds, const char *what)
 
 static int moves_bytes(enum tls_func f)
 {
-	return f == FN_SSL_READ || f == FN_SSL_WRITE || f == FN_SSL_READ_EX || f == FN_SSL_WRITE_EX || f == FN_SSL_WRITE_EX2;
+	return f == FN_SSL_READ || f == FN_SSL_WRITE || f == FN_SSL_READ_EX ||
+	       f == FN_SSL_WRITE_EX || f == FN_SSL_WRITE_EX2;
 }
 
-static void attach(struct bpf_object *o, const char *name, const char *path, const uint64_t *offsets, uint32_t n, int is_return)
+static void attach(struct bpf_object *o, const char *name, const char *path,
+		   const uint64_t *offsets, uint32_t n, int is_return)
 {
 	struct link_create_uprobe_multi a = {
 		.prog_fd = (uint32_t)bpf_program__fd(bpf_object__find_program_by_name(o, name)),
@@ -53,7 +55,8 @@ static void attach(struct bpf_object *o, const char *name, const char *path, con
 
 int main(int argc, char **argv)
 {
-	uint64_t enter[LOCATE_MAX_LIBS * LOCATE_MAX_SITES], leave[LOCATE_MAX_LIBS * LOCATE_MAX_SITES];
+	uint64_t enter[LOCATE_MAX_LIBS * LOCATE_MAX_SITES],
+		leave[LOCATE_MAX_LIBS * LOCATE_MAX_SITES];
 	static struct locate_result found;
 	struct bpf_program *p;
 	uint32_t n = 0;

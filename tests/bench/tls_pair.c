@@ -46,7 +46,8 @@ static SSL *new_end(const SSL_METHOD *method)
 
 	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_dh_auto(ctx, 1);
-	need(SSL_CTX_set_cipher_list(ctx, "ADH-AES128-GCM-SHA256:@SECLEVEL=0") == 1, "no anonymous cipher");
+	need(SSL_CTX_set_cipher_list(ctx, "ADH-AES128-GCM-SHA256:@SECLEVEL=0") == 1,
+	     "no anonymous cipher");
 	return SSL_new(ctx);
 }
 
@@ -63,7 +64,8 @@ static void open_pair(void)
 	SSL_set_bio(far_end, b, b);
 	SSL_set_connect_state(near_end);
 	SSL_set_accept_state(far_end);
-	for (int i = 0; i < 10 && !(SSL_is_init_finished(near_end) && SSL_is_init_finished(far_end)); i++) {
+	for (int i = 0;
+	     i < 10 && !(SSL_is_init_finished(near_end) && SSL_is_init_finished(far_end)); i++) {
 		SSL_do_handshake(near_end);
 		SSL_do_handshake(far_end);
 	}
@@ -94,7 +96,8 @@ static void one_read(int fd[2], int size)
 
 static void measure(void (*one)(int[2], int), int fd[2], int size, int per_turn, int ms)
 {
-	long long began = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), now, n = 0;
+	long long began = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), now,
+		  n = 0;
 
 	do {
 		for (int i = 0; i < BATCH; i++)
