@@ -33,7 +33,7 @@ FUZZ_SECONDS ?= 20
 AS_OWNER := tools/as-owner
 BUILD = +@$(AS_OWNER) $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: all help deps unit programs test test-long check format fuzz fuzzers bench demo verify man install uninstall clean
+.PHONY: all help deps unit programs test test-long check fuzz fuzzers bench demo verify man install uninstall clean
 .DELETE_ON_ERROR:
 ## make             build everything under build/ (build/cf-observe)
 all: $(if $(wildcard $(MAIN)),$(B)/cf-observe $(MAN)) $(B)/libcf-all.a
@@ -92,11 +92,9 @@ test-long: deps
 	$(BUILD) all programs fuzzers
 	@tests/run --long --fuzz $(FUZZ_SECONDS) $(SUITES)
 
-## make check       format, layers, banned calls, complexity, words
+## make check       layout, layers, banned calls, complexity, words
 check: all
 	@tests/run check
-format:
-	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' | grep -v -e ^vmlinux/)
 
 ## make fuzz        every fuzzer for FUZZ_SECONDS each
 fuzz: fuzzers

@@ -9,6 +9,7 @@ ORDER = ["base", "feed", "stream", "proto", "dialect", "trace", "otlp", "sink", 
 # Rooms aside from the pipeline's line, and what they may see.
 ASIDE = {"capture": {"base", "feed"}, "tracer": {"base", "trace"}}
 MAX_COMPLEXITY = 20
+MAX_COLUMNS = 140
 # Made by the build or shared with the BPF programs: capture and feed alone meet the kernel.
 KERNEL_HEADERS = {"event.h": None, "probe.h": {"capture"}, "observe.skel.h": {"capture"}}
 # Time, files, chance: everything right of the feed learns them from the stream, or a replay would not be the same.
@@ -104,6 +105,31 @@ def words(path, text):
         yield line_of(text, found.start()), f'"{found.group()}"'
 
 
+def layout(path, text):
+    """The kernel's style as far as a line shows it: tabs, width, spaces around words and operators, blank lines."""
+    if not text.endswith("\n") or text.endswith("\n\n"):
+        yield line_of(text, len(text) - 1), "the file ends with one end of line"
+    for found in re.finditer(r"\n\n\n", text):
+        yield line_of(text, found.start() + 2), "two blank lines"
+    for number, (line, code) in enumerate(zip(text.split("\n"), code_only(text).split("\n")), 1):
+        if line != line.rstrip():
+            yield number, "blanks at the end of the line"
+        # Tests quote whole messages.
+        if len(line.expandtabs(8)) > MAX_COLUMNS and not path.startswith("tests/"):
+            yield number, f"{len(line.expandtabs(8))} columns, more than {MAX_COLUMNS}"
+        # Two or three blanks can only be hand-made alignment of a comment; code is indented with tabs.
+        if re.match(r"\t* {8}", line) or re.match(r" +[^ *]", code):
+            yield number, "indented with blanks"
+        if re.search(r"\b(?:if|for|while|switch)\(", code):
+            yield number, "a blank belongs between the word and its parenthesis"
+        if re.search(r"\b(?:if|for|while|switch)\b.*\)\{$|\belse\{|\}else\b", code):
+            yield number, "a blank belongs beside the brace"
+        if re.search(r",[^\s\\]", code):
+            yield number, "a blank belongs behind the comma"
+        if re.search(r"//", code if "//" in code else re.sub(r"/\*.*?\*/|\"(?:\\.|[^\"\\])*\"", "", line)) and "http" not in line:
+            yield number, "comments are /* like this */"
+
+
 # name, rule, which files, examples and the line that is caught in each
 RULES = [
     ("layers", layers, ("src/",),
@@ -118,6 +144,10 @@ RULES = [
      [("src/proto/x.c", "void f(void)\n{\n\tclock_gettime(0, &t);\n}\n", 3)]),
     ("complexity", complexity, ("src/", "bpf/", "include/"),
      [("src/a/x.c", "static int f(int a,\n\t     int b)\n{\n" + "\tif (a && b)\n\t\treturn 1;\n" * 10 + "}\n", 3)]),
+    ("layout", layout, ("src/", "bpf/", "include/", "tests/"),
+     [("src/a/x.c", "int a;   \n", 1), ("src/a/x.c", "int a;\n\n\nint b;\n", 3), ("src/a/x.c", "\tif(a)\n", 1),
+      ("src/a/x.c", "    int a;\n", 1), ("src/a/x.c", "\tf(a,b);\n", 1), ("src/a/x.c", "int a; // b\n", 1),
+      ("src/a/x.c", "int a;" + " " * 140 + "int b;\n", 1), ("src/a/x.c", "int a;", 1)]),
     ("words", words, ("src/", "bpf/", "include/", "tests/", "tools/", "README.md", "Makefile"),
      [("src/x.c", "/* TO" "DO: later */\n", 1)]),
 ]
