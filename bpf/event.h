@@ -48,6 +48,8 @@ enum cf_kind {
 #define CF_FL_COUNTED 0x0004 /* counted only, on purpose (ciphertext, a file, past the sample) */
 /* of open */
 #define CF_FL_LATE 0x0008 /* bytes had moved before the first call that was seen */
+/* of close */
+#define CF_FL_READ 0x0010 /* read from the maps by capture: the kernel did not submit it */
 
 struct cf_event {
 	__cf_u32 size;     /* of the whole record, this header included */

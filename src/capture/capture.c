@@ -211,6 +211,7 @@ static void finish(struct capture *c, const char *reason)
 	buf_clear(&c->json);
 	buf_add_char(&c->json, '{');
 	json_put_member_text(&c->json, "reason", span_of(reason));
+	json_put_member_i64(&c->json, "sent", (int64_t)c->n_sent + 1);
 	buf_add_char(&c->json, '}');
 	facts_send(c, CF_FACT_STOP, 0, 0);
 }

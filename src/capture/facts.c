@@ -28,6 +28,7 @@ uint64_t facts_now(void)
 
 static void send_record(struct capture *c, const struct cf_event *e)
 {
+	c->n_sent++;
 	/* A reader that is gone is noticed by the loop, which ends then. */
 	while (send(c->channel, e, e->size, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
@@ -217,7 +218,7 @@ static void send_positions(struct capture *c, int map, size_t key_len, uint32_t 
 		if (bpf_map_lookup_elem(map, key, &o))
 			continue;
 		struct cf_close e = {
-			.h = { .size = sizeof(e), .kind = CF_EV_CLOSE, .ts_ns = facts_now(), .pid = o.pid, .tid = o.pid,
+			.h = { .size = sizeof(e), .kind = CF_EV_CLOSE, .flags = CF_FL_READ, .ts_ns = facts_now(), .pid = o.pid, .tid = o.pid,
 			       .start_ns = o.start_ns },
 			.in = o.in, .out = o.out, .in_pos = o.in_pos, .out_pos = o.out_pos, .why = why,
 		};

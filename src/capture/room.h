@@ -43,6 +43,7 @@ struct capture {
 	size_t n_roots;      /* roots that still live */
 	bool signalled;      /* the command had its signal */
 	int channel;
+	uint64_t n_sent;     /* records on it */
 	int list_fd;         /* link of the task iterator */
 	struct buf json, record;
 };

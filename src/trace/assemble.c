@@ -55,13 +55,12 @@ void assembler_call(struct assembler *a, const struct exchange *ex, const struct
 /* Records of the kernel, counted in a way that no cutting or joining of data records changes. */
 static void count(struct assembler *a, const struct cf_event *e)
 {
-	if (e->kind >= CF_FACT_FIRST)
+	if (e->kind >= CF_FACT_FIRST || (e->kind == CF_EV_CLOSE && e->flags & CF_FL_READ)) {
+		a->seen_sent++;
 		return;
+	}
 	if (e->kind != CF_EV_DATA) {
-		/* The last positions are read by capture: the kernel did not submit them. */
-		bool drained = e->kind == CF_EV_CLOSE && e->size >= sizeof(struct cf_close) &&
-			       ((const struct cf_close *)(const void *)e)->why == CF_CLOSE_DRAIN;
-		a->seen_records += !drained;
+		a->seen_records++;
 		return;
 	}
 	a->saw_data = true;

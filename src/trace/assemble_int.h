@@ -228,11 +228,12 @@ struct assembler {
 	struct redactor *redactor, *own_redactor;
 	struct counters counters;
 	uint64_t seen_records, seen_bytes; /* of the kernel: not DATA; captured bytes of DATA */
-	bool saw_data, finishing;
+	bool saw_data, finishing, stopped; /* stopped: capture said that it ends */
 	struct proc *first_dead, *last_dead;
 	size_t n_dead;
 	char *version, *host, *kernel, *arch, *command; /* command: raw JSON */
 	char *stop_reason;
+	int64_t sent, seen_sent; /* records that capture made: as it counts them at the end (0: unknown), and seen */
 	struct buf value, meta, scratch;
 	char step_id[16], parent_id[16]; /* of the step being built */
 };

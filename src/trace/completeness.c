@@ -114,6 +114,10 @@ static void put_lost(struct run *r, struct buf *b, struct verdict_buf *v)
 		json_put_member_i64(b, "records_between", c->records - (int64_t)a->seen_records);
 		any = true;
 	}
+	if (a->finishing && a->sent > a->seen_sent) {
+		json_put_member_i64(b, "facts", a->sent - a->seen_sent);
+		any = true;
+	}
 	/* Every payload byte that the kernel submitted came through, however the records were cut on the way. */
 	if (a->finishing && a->saw_data && c->seen && c->bytes > (int64_t)a->seen_bytes) {
 		json_put_member_i64(b, "bytes_between", c->bytes - (int64_t)a->seen_bytes);
@@ -122,6 +126,8 @@ static void put_lost(struct run *r, struct buf *b, struct verdict_buf *v)
 	buf_add_char(b, '}');
 	if (any)
 		against(v, "events were lost");
+	if (a->finishing && !a->stopped)
+		against(v, "the end of the observation was not seen");
 	if (!c->seen)
 		against(v, "the counters of losses are not known");
 }

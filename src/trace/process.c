@@ -461,6 +461,8 @@ static void fact_stop(struct assembler *a, const struct cf_event *e, struct span
 {
 	(void)e;
 	replace(&a->stop_reason, text_member(j, "reason"));
+	json_i64(json_get(j, "sent"), &a->sent);
+	a->stopped = true;
 }
 
 void process_fact(struct assembler *a, const struct cf_event *e)
