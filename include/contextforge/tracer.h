@@ -1,7 +1,7 @@
 /*
  * libcontextforge: an agent says itself what it does, step by step, and gets a trace of it.
  *
- *     cf_run_options o = { sizeof(o) };
+ *     cf_run_options o = { .size = sizeof(o) };
  *     o.agent_name = "my-agent";
  *     o.output_path = "traces";
  *     cf_run *run = cf_run_open(&o);

@@ -33,9 +33,10 @@ $(LIBCF).a: $(TRACER_OBJ)
 	$(Q)$(LD) -r -o $(B)/tracer/contextforge.o $^ && objcopy --localize-hidden $(B)/tracer/contextforge.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(B)/tracer/contextforge.o
 
+.PHONY: $(B)/lib/contextforge.pc
 $(B)/lib/contextforge.pc: src/tracer/contextforge.pc.in
 	@mkdir -p $(@D)
-	$(Q)sed 's|@prefix@|$(prefix)|; s|@version@|$(VERSION)|' $< > $@
+	$(Q)sed 's|@prefix@|$(prefix)|; s|@version@|$(VERSION)|' $< > $@ # the prefix may be another each time
 
 # Tests of the library see it as its users do.
 $(B)/tests/test_tracer $(B)/tests/test_tracer_threads: LDLIBS += $(LIBCF).so -Wl,-rpath,$(abspath $(B)/lib) -pthread
@@ -51,3 +52,8 @@ install-tracer: tracer
 	install -D -m 644 include/contextforge/tracer.h $(DESTDIR)$(prefix)/include/contextforge/tracer.h
 
 -include $(TRACER_OBJ:.o=.d)
+
+# The same sources once more under ThreadSanitizer, for tests/tracer.
+$(B)/tsan/test_tracer_threads: tests/unit/test_tracer_threads.c $(TRACER_SRC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=thread -pthread -o $@ $^ $(shell pkg-config --libs check) -lm

@@ -5,10 +5,14 @@
 #include "trace/check.h"
 
 #include "base/limits.h"
+#include "trace/read.h"
 
 #include <check.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define RELEASED "tests/schema/contextforge-trace-1.schema.json"
 
@@ -119,15 +123,16 @@ static void compare_types(struct span was, struct span is, const char *at)
 
 static void compare(struct span was, struct span is, const char *at)
 {
-	static const char *const limits[] = { "pattern", "minLength", "const", "additionalProperties", NULL };
+	static const char *const limits[] = { "pattern", "minLength", "const",
+					      "additionalProperties", NULL };
 	int64_t least = 0, least_was = INT64_MIN;
 
 	if (json_get(is, "type").p)
-		each_in(json_get(was, "type").p ? json_get(was, "type") : SPAN("\"anything\""), json_get(is, "type"), at,
-			"does not take any more:");
+		each_in(json_get(was, "type").p ? json_get(was, "type") : SPAN("\"anything\""),
+			json_get(is, "type"), at, "does not take any more:");
 	if (json_get(is, "enum").p)
-		each_in(json_get(was, "enum").p ? json_get(was, "enum") : SPAN("\"anything\""), json_get(is, "enum"), at,
-			"does not take any more:");
+		each_in(json_get(was, "enum").p ? json_get(was, "enum") : SPAN("\"anything\""),
+			json_get(is, "enum"), at, "does not take any more:");
 	for (const char *const *l = limits; *l; l++)
 		if (json_get(is, *l).p && !span_eq(json_get(is, *l), json_get(was, *l)))
 			breaks(at, "has another", span_of(*l));
@@ -158,7 +163,8 @@ START_TEST(the_file_is_up_to_date)
 
 	buf_init(&compact, MIB);
 	json_put_compact(&compact, released);
-	ck_assert_msg(span_eq(buf_span(&compact), buf_span(&now_text)), "run cf-observe check --schema > " RELEASED);
+	ck_assert_msg(span_eq(buf_span(&compact), buf_span(&now_text)),
+		      "run cf-observe check --schema > " RELEASED);
 	buf_fini(&compact);
 }
 END_TEST
@@ -167,20 +173,29 @@ END_TEST
 static const struct {
 	const char *from, *to, *said; /* a change to what is generated; NULL: none is broken */
 } changes[] = {
-	{ "\"tokens_in\":", "\"tokens_input\":", ".steps[\"llm_call\"]: a field is gone: tokens_in" },
-	{ ",\"provider\":{\"type\":\"string\"}", "", ".steps[\"llm_call\"]: a field is gone: provider" },
+	{ "\"tokens_in\":", "\"tokens_input\":",
+	  ".steps[\"llm_call\"]: a field is gone: tokens_in" },
+	{ ",\"provider\":{\"type\":\"string\"}", "",
+	  ".steps[\"llm_call\"]: a field is gone: provider" },
 	{ "\"output\":{\"type\":[\"string\",\"object\"]}", "\"output\":{\"type\":\"string\"}",
 	  ".steps[\"llm_call\"].output: does not take any more: \"object\"" },
-	{ "\"result\":{}", "\"result\":{\"type\":\"object\"}", ".steps[\"tool_call\"].result: does not take any more: \"anything\"" },
-	{ "\"file\",\"voice\"", "\"voice\"", ".steps[\"user_input\"].input_type: does not take any more: \"file\"" },
-	{ "\"tool_name\",\"arguments\",\"result\"]", "\"tool_name\",\"arguments\",\"result\",\"success\"]",
+	{ "\"result\":{}", "\"result\":{\"type\":\"object\"}",
+	  ".steps[\"tool_call\"].result: does not take any more: \"anything\"" },
+	{ "\"file\",\"voice\"", "\"voice\"",
+	  ".steps[\"user_input\"].input_type: does not take any more: \"file\"" },
+	{ "\"tool_name\",\"arguments\",\"result\"]",
+	  "\"tool_name\",\"arguments\",\"result\",\"success\"]",
 	  ".steps[\"tool_call\"]: now requires \"success\"" },
-	{ "{\"const\":\"interrupt\"}", "{\"const\":\"pause\"}", ".steps: a step type is gone: \"interrupt\"" },
-	{ "\"minimum\":0", "\"minimum\":1", ".steps[\"llm_call\"].tokens_in: has a higher minimum " },
-	{ "\"agent_info\",\"steps\"]", "\"agent_info\",\"steps\",\"metadata\"]", ": now requires \"metadata\"" },
+	{ "{\"const\":\"interrupt\"}", "{\"const\":\"pause\"}",
+	  ".steps: a step type is gone: \"interrupt\"" },
+	{ "\"minimum\":0", "\"minimum\":1",
+	  ".steps[\"llm_call\"].tokens_in: has a higher minimum " },
+	{ "\"agent_info\",\"steps\"]", "\"agent_info\",\"steps\",\"metadata\"]",
+	  ": now requires \"metadata\"" },
 	{ "\"score\":", "\"rank\":", ".steps[\"retrieval\"].results: a field is gone: score" },
 	{ "\"tool_name\",\"arguments\",\"result\"]", "\"tool_name\",\"arguments\"]", NULL },
-	{ "\"metadata\":{\"type\":\"object\"},\"steps\"", "\"metadata\":{\"type\":\"object\"},\"more\":{},\"steps\"", NULL },
+	{ "\"metadata\":{\"type\":\"object\"},\"steps\"",
+	  "\"metadata\":{\"type\":\"object\"},\"more\":{},\"steps\"", NULL },
 };
 
 START_TEST(each_kind_of_change_is_seen)
@@ -200,6 +215,78 @@ START_TEST(each_kind_of_change_is_seen)
 }
 END_TEST
 
+/* Files of every released schema, and those of others: they load for ever. */
+static const struct {
+	const char *path;
+	int steps, problems, warnings;
+	bool strict;
+} golden[] = {
+	{ "tests/golden/trace-1/every-field.json", 11, 0, 0, true },
+	{ "tests/golden/trace-others/aliases.json", 4, 0, 1, false },
+};
+
+static void say(void *ctx, const struct problem *p, bool warning)
+{
+	(void)ctx;
+	if (!warning)
+		printf("%s: %s\n", p->place, p->message);
+}
+
+START_TEST(old_traces_load)
+{
+	struct check c = { .level = CHECK_AUTO, .on_problem = say };
+	int fd = open(golden[_i].path, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(check_fd(fd, &c), 0);
+	close(fd);
+	ck_assert_int_eq((int)c.steps, golden[_i].steps);
+	ck_assert_int_eq((int)c.problems, golden[_i].problems);
+	ck_assert_int_eq((int)c.warnings, golden[_i].warnings);
+	ck_assert_int_eq(c.strict, golden[_i].strict);
+}
+END_TEST
+
+/* Loaded and saved: what was in the file is in it still, member by member. */
+START_TEST(nothing_is_lost_by_a_load_and_a_save)
+{
+	struct run_reader r;
+	struct run_item item;
+	struct step s;
+	struct problem why;
+	struct buf out;
+	struct span key, value;
+	int fd = open(golden[_i].path, O_RDONLY | O_CLOEXEC), more;
+
+	run_reader_init(&r, fd, false);
+	buf_init(&out, MIB);
+	while ((more = run_reader_next(&r, &item)) > 0) {
+		int err = step_read(item.raw, &arena, &s, &why);
+		if (err == -ENOTSUP)
+			continue;
+		ck_assert_int_eq(err, 0);
+		buf_clear(&out);
+		ck_assert_int_eq(step_write(&s, &out), 0);
+		for (struct json_iter it = json_iter(item.raw);
+		     golden[_i].strict && json_next(&it, &key, &value);) {
+			struct buf compact;
+			buf_init(&compact, MIB);
+			json_put_compact(&compact, value);
+			struct span name = json_text(&arena, key);
+			struct span now_value =
+				json_get(buf_span(&out), arena_copy(&arena, name).p);
+			ck_assert_msg(span_eq(now_value, buf_span(&compact)), "%.*s",
+				      SPAN_FMT(name));
+			buf_fini(&compact);
+		}
+	}
+	ck_assert_int_eq(more, 0);
+	run_reader_fini(&r);
+	buf_fini(&out);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("schema");
@@ -208,7 +295,11 @@ int main(void)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, no_promise_is_broken);
 	tcase_add_test(c, the_file_is_up_to_date);
-	tcase_add_loop_test(c, each_kind_of_change_is_seen, 0, sizeof(changes) / sizeof(changes[0]));
+	tcase_add_loop_test(c, each_kind_of_change_is_seen, 0,
+			    sizeof(changes) / sizeof(changes[0]));
+	tcase_add_loop_test(c, old_traces_load, 0, sizeof(golden) / sizeof(golden[0]));
+	tcase_add_loop_test(c, nothing_is_lost_by_a_load_and_a_save, 0,
+			    sizeof(golden) / sizeof(golden[0]));
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
