@@ -20,7 +20,8 @@ enum cf_fact_kind {
 	/* An agent framework or SDK found in the process. {"pid","name","version","kind":"framework|sdk|agent","evidence"} */
 	CF_FACT_FRAMEWORK,
 	/* Totals since the start; "tell": true when somebody asked (SIGUSR1). {"events","data_events" (of those),"bytes",
-	 * "lost_ring","lost_ring_bytes","lost_fault","lost_fault_bytes","lost_clamp","lost_clamp_bytes","lost_map","lost_control","nested","lost_queue","lost_queue_bytes"} */
+	 * "lost_ring","lost_ring_bytes","lost_fault","lost_fault_bytes","lost_clamp","lost_clamp_bytes",
+	 * "lost_map","lost_control","nested","lost_queue","lost_queue_bytes"} */
 	CF_FACT_COUNTERS,
 	/* {} the clock of everything right of the stream; about once a second */
 	CF_FACT_TICK,
