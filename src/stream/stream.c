@@ -25,6 +25,7 @@ struct conn {
 	uint64_t next_pos[2];
 	bool seen[2];          /* a record of this direction came */
 	bool told;             /* on_open was called */
+	bool ended[2];         /* released alone, by direction */
 	bool half;             /* one direction only: waits for its partner */
 	struct waiting *first, *last;
 	size_t n_waiting;
@@ -264,6 +265,19 @@ static const char *close_why(uint32_t why)
 	return why < sizeof(texts) / sizeof(texts[0]) && texts[why] ? texts[why] : "connection closed";
 }
 
+/* One of two objects that were joined is released: the connection ends with the other one. */
+static void close_half(struct streams *s, struct conn *c, const struct cf_close *e)
+{
+	int dir = e->out != 0;
+
+	c->ended[dir] = true;
+	if (c->ended[!dir]) {
+		close_conn(s, c, close_why(e->why), e->h.ts_ns);
+		return;
+	}
+	s->events->on_eof(s->ctx, c, dir, e->h.ts_ns);
+}
+
 static void on_close(struct streams *s, const struct cf_close *e)
 {
 	struct conn *c = find(s, e->in, e->out);
@@ -279,6 +293,10 @@ static void on_close(struct streams *s, const struct cf_close *e)
 	if (e->why == CF_CLOSE_EOF) {
 		if (!c->half)
 			s->events->on_eof(s->ctx, c, e->out != 0, e->h.ts_ns);
+		return;
+	}
+	if (c->facts.in && c->facts.out && !(e->in && e->out)) {
+		close_half(s, c, e);
 		return;
 	}
 	close_conn(s, c, close_why(e->why), e->h.ts_ns);
