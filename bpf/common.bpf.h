@@ -85,6 +85,20 @@ MAP struct {
 	__type(value, u8);
 } modes SEC(".maps");
 
+/* The TLS objects that a socket carries, by its in stream. */
+struct bound {
+	u64 object[2]; /* keys in tls_objects of what reads and of what writes: rustls has one for each */
+	u32 pid;
+	u32 pad;
+};
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct bound);
+} bound SEC(".maps");
+
 /* The TLS call that a thread is in, one for each direction: calls nest. Key: tid << 1 | written. */
 struct tls_call {
 	u64 object;
@@ -92,8 +106,7 @@ struct tls_call {
 	u64 count; /* where *_ex puts the number of bytes */
 	u64 began_ns;
 	u64 socket; /* in stream of the socket that it used */
-	u32 library;
-	u32 call;
+	u64 cookie;
 };
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -102,10 +115,24 @@ MAP struct {
 	__type(value, struct tls_call);
 } tls_calls SEC(".maps");
 
+/* Calls of Go, by goroutine: it may go on on another thread. */
+struct go_key {
+	u64 g;
+	u32 pid;
+	u32 written;
+};
+MAP struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct go_key);
+	__type(value, struct tls_call);
+} go_calls SEC(".maps");
+
 /* The TLS socket that a thread read last, and the TLS object it wrote last: a memory BIO's socket is next to it. */
 struct neighbour {
-	u64 read_socket;
-	u64 written_object;
+	u64 read_socket;    /* its in stream */
+	u64 written_object; /* its key in tls_objects */
 };
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

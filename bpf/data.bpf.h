@@ -37,7 +37,7 @@ static __always_inline void put_close(struct cf_object *o, u32 why, u64 start_ns
 
 	if (!c) {
 		count(CF_CNT_LOST_RING, 1);
-		u64 id = o->in;
+		u64 id = o->in ? o->in : o->out;
 		if (bpf_map_update_elem(&closed, &id, o, BPF_ANY))
 			count(CF_CNT_LOST_MAP, 1);
 		return;

@@ -2,8 +2,9 @@
  * Bytes at sockets and standard pipes. Every inet and unix socket of a target that moves bytes is counted; what it carries enters the ring
  * only while it is plaintext that somebody may decode: a socket whose first bytes are a TLS record is counted only.
  */
-#include "data.bpf.h"
+#include "fd.bpf.h"
 #include "syscall.bpf.h"
+#include "tls.bpf.h"
 
 #define AF_UNIX 1
 #define AF_INET 2
@@ -11,10 +12,9 @@
 #define SOCK_STREAM 1
 #define MSG_PEEK 2
 #define MSG_ERRQUEUE 0x2000
-#define S_IFMT 0170000
-#define S_IFSOCK 0140000
 #define S_IFIFO 0010000
 #define TCP_CLOSE 7
+#define SHUTDOWN_BOTH 3
 #define IPPROTO_TCP 6
 #define MAX_IOV 64 /* of one call; more are a counted gap */
 
@@ -39,14 +39,9 @@ struct place {
  */
 static __always_inline bool find_place(u32 fd, bool written, struct place *p)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file *file = NULL;
+	struct file *file = file_at(fd);
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
-		return false;
-	struct file **slot = BPF_CORE_READ(table, fd) + fd;
-	if (bpf_probe_read_kernel(&file, sizeof(file), slot) || !file)
+	if (!file)
 		return false;
 	struct inode *node = BPF_CORE_READ(file, f_inode);
 	u16 type = BPF_CORE_READ(node, i_mode) & S_IFMT;
@@ -212,7 +207,7 @@ static __always_inline void bind_tls(struct cf_object *o, struct cf_target *t, b
 	} else if (!written) {
 		n->read_socket = o->in;
 	} else if (n->written_object) {
-		put_bind(n->written_object, o->in, CF_BIND_ADJACENT, t->start_ns);
+		tls_bind(n->written_object, o->in, CF_BIND_ADJACENT);
 		n->written_object = 0;
 	}
 }
@@ -410,6 +405,14 @@ int BPF_PROG(net_syscall, struct pt_regs *regs, long ret)
 	return t ? on_transfer(regs, nr, ret, t) : 0;
 }
 
+/* Reset by the peer, with bytes that the process may still fetch? Nobody can when it was closed at this end. */
+static __always_inline bool has_unread(struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+
+	return BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq) && BPF_CORE_READ(sk, sk_shutdown) != SHUTDOWN_BOTH;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(net_closed, struct sock *sk, int before, int after)
 {
@@ -421,6 +424,8 @@ int BPF_PROG(net_closed, struct sock *sk, int before, int after)
 	if (!o)
 		return 0;
 	put_close(o, CF_CLOSE_FREED, o->start_ns);
+	if (o->tls)
+		tls_unbind(o->in, !has_unread(sk));
 	bpf_map_delete_elem(&sockets, &key);
 	return 0;
 }

@@ -8,9 +8,14 @@ enum cf_call {
 	CF_CALL_READ_EX,  /* success is 1, the count is at the fourth argument: SSL_read_ex */
 	CF_CALL_WRITE_EX,
 	CF_CALL_FREE,     /* the object is released */
+	CF_CALL_WRITE_EX2, /* as WRITE_EX, with the count at the fifth argument: OpenSSL 3.3's ssl_write_internal */
+	CF_CALL_READ_RESULT, /* Rust's io::Result: 0 and the count in the second register; the object is behind a pointer */
+	CF_CALL_WRITE_RESULT,
 };
 
 #define CF_COOKIE(library, call) ((unsigned long long)(library) << 8 | (call))
+/* No call tells that an object is released: it ends with its socket, and its pointer may come back as another. */
+#define CF_COOKIE_UNFREED (1ull << 16)
 #define CF_COOKIE_LIBRARY(cookie) ((cookie) >> 8 & 0xff)
 #define CF_COOKIE_CALL(cookie) ((cookie) & 0xff)
 
@@ -21,6 +26,7 @@ struct cf_target {
 	unsigned int pad;
 };
 #define CF_TARGET_TLS 1u /* has TLS objects to close when it ends */
+#define CF_TARGET_GO 2u  /* goroutines may be in a call when it ends */
 
 /* One process, as the task iterator writes it: /proc knows start times only to the hundredth of a second. */
 struct cf_task {
@@ -54,7 +60,9 @@ struct cf_object {
 	unsigned char eof;
 	unsigned char late; /* bytes had moved before the first call that was seen */
 	unsigned char unix_socket;
-	unsigned char pad[2];
+	unsigned char unfreed; /* TLS: ends with its socket */
+	unsigned char pad;
+	unsigned long long seq; /* rustls: number of the record that is expected next */
 };
 
 /* Key of a process's standard pipes in the map of sockets: no kernel address looks like this. */

@@ -182,6 +182,15 @@ static long close_object(void *map, struct cf_tls_key *key, struct cf_object *o,
 	return 0;
 }
 
+static long forget_call(void *map, struct go_key *key, struct tls_call *c, struct sweep *s)
+{
+	struct go_key gone = *key;
+
+	if (gone.pid == s->pid)
+		bpf_map_delete_elem(&go_calls, &gone);
+	return 0;
+}
+
 static __always_inline void close_pipes(u32 pid, u64 start_ns)
 {
 	u64 key = CF_PIPE_KEY(pid);
@@ -214,10 +223,11 @@ int BPF_PROG(proc_exit, struct task_struct *task)
 		return 0;
 	u32 pid = task->tgid;
 	u64 start_ns = t->start_ns;
-	if (t->flags & CF_TARGET_TLS) {
-		struct sweep s = { start_ns, pid };
+	struct sweep s = { start_ns, pid };
+	if (t->flags & CF_TARGET_TLS)
 		bpf_for_each_map_elem(&tls_objects, close_object, &s, 0);
-	}
+	if (t->flags & CF_TARGET_GO)
+		bpf_for_each_map_elem(&go_calls, forget_call, &s, 0);
 	close_pipes(pid, start_ns);
 	bpf_map_delete_elem(&targets, &pid);
 	notice(CF_NOTICE_EXIT, pid, start_ns, 0);

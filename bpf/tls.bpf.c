@@ -1,50 +1,73 @@
 /*
- * Plaintext at TLS libraries that take (object, buffer, length): OpenSSL, BoringSSL, GnuTLS. The bytes are copied when
- * the call returns, with the length it returned: a call that fails or asks to be repeated moves nothing.
+ * Plaintext at TLS libraries that take (object, buffer, length): OpenSSL, BoringSSL, GnuTLS, rustls with symbols. The bytes
+ * are copied when the call returns, with the length it returned: a call that fails or asks to be repeated moves nothing.
  */
-#include "data.bpf.h"
+#include "tls.bpf.h"
+
+int tls_bind(u64 object, u64 socket, u32 kind)
+{
+	struct cf_tls_key key = { object, bpf_get_current_pid_tgid() >> 32, 0 };
+	struct cf_object *o = bpf_map_lookup_elem(&tls_objects, &key);
+
+	if (!o)
+		return 0;
+	struct bound *b = bpf_map_lookup_elem(&bound, &socket);
+	if (!b) {
+		struct bound fresh = { .pid = key.pid };
+		if (bpf_map_update_elem(&bound, &socket, &fresh, BPF_ANY))
+			count(CF_CNT_LOST_MAP, 1);
+		b = bpf_map_lookup_elem(&bound, &socket);
+		if (!b)
+			return 0;
+	}
+	u32 dir = o->in ? 0 : 1;
+	struct cf_tls_key other = { b->object[!dir], key.pid, 0 };
+	if (b->object[dir] && b->object[dir] != object && (!o->in || !o->out))
+		return 0; /* likely only, and it has one: a write that found the socket full came from another connection */
+	o->socket = socket;
+	put_bind(o->in ? o->in : o->out, socket, kind, o->start_ns);
+	b->object[dir] = object;
+	if (o->in && o->out) {
+		b->object[1] = object;
+		return 0;
+	}
+	struct cf_object *half = other.object ? bpf_map_lookup_elem(&tls_objects, &other) : NULL;
+	if (half && half->socket == socket)
+		put_bind(o->in ? o->in : half->in, o->out ? o->out : half->out, CF_BIND_PAIR, o->start_ns);
+	return 0;
+}
+
+static __always_inline void end_with_socket(u64 object, u32 pid, u64 socket)
+{
+	struct cf_tls_key key = { object, pid, 0 };
+	struct cf_object *o = bpf_map_lookup_elem(&tls_objects, &key);
+
+	if (o && o->unfreed && o->socket == socket)
+		tls_end(object, o, CF_CLOSE_FREED);
+}
+
+int tls_unbind(u64 socket, u32 ends)
+{
+	struct bound *b = bpf_map_lookup_elem(&bound, &socket);
+
+	if (!b)
+		return 0;
+	if (ends) {
+		end_with_socket(b->object[0], b->pid, socket);
+		end_with_socket(b->object[1], b->pid, socket);
+	}
+	bpf_map_delete_elem(&bound, &socket);
+	return 0;
+}
+
+static __always_inline bool writes(u32 call)
+{
+	return call == CF_CALL_WRITE || call == CF_CALL_WRITE_EX || call == CF_CALL_WRITE_EX2 || call == CF_CALL_WRITE_RESULT;
+}
 
 static __always_inline u64 call_key(u32 tid, u32 call)
 {
-	return (u64)tid << 1 | (call == CF_CALL_WRITE || call == CF_CALL_WRITE_EX);
-}
-
-static __always_inline struct cf_object *tls_object(u64 object, u32 library, struct cf_target *t)
-{
-	u64 id = bpf_get_current_pid_tgid();
-	struct cf_tls_key key = { object, id >> 32, 0 };
-	struct cf_object *o = bpf_map_lookup_elem(&tls_objects, &key);
-
-	if (o && o->start_ns == t->start_ns)
-		return o;
-	if (o) {
-		put_close(o, CF_CLOSE_REUSED, o->start_ns);
-		bpf_map_delete_elem(&tls_objects, &key);
-	}
-	struct cf_object fresh = { .start_ns = t->start_ns, .pid = id >> 32, .mode = CF_MODE_FULL };
-	fresh.in = new_ids();
-	fresh.out = fresh.in + 1;
-	if (bpf_map_update_elem(&tls_objects, &key, &fresh, BPF_NOEXIST)) {
-		count(CF_CNT_LOST_MAP, 1);
-		return NULL;
-	}
-	t->flags |= CF_TARGET_TLS;
-	struct cf_open *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
-	if (!e) {
-		count(CF_CNT_LOST_RING, 1);
-	} else {
-		__builtin_memset(e, 0, sizeof(*e));
-		fill_header(&e->h, CF_EV_OPEN, sizeof(*e), t->start_ns);
-		e->in = fresh.in;
-		e->out = fresh.out;
-		e->object = object;
-		e->fd = ~0u;
-		e->layer = CF_LAYER_TLS;
-		e->mode = CF_MODE_FULL;
-		e->library = library;
-		submit(e, 0);
-	}
-	return bpf_map_lookup_elem(&tls_objects, &key);
+	return (u64)tid << 1 | writes(call);
 }
 
 SEC("uprobe")
@@ -54,27 +77,40 @@ int BPF_KPROBE(tls_enter, u64 object, u64 data, u64 len, u64 counted)
 	if (!t)
 		return 0;
 	u64 cookie = bpf_get_attach_cookie(ctx);
+	u32 call = CF_COOKIE_CALL(cookie);
+	/* rustls' reader is a short-lived pair of pointers; what it reads from is the first of them. */
+	if (call == CF_CALL_READ_RESULT && bpf_probe_read_user(&object, sizeof(object), (void *)object))
+		return 0;
 	struct tls_call c = {
 		.object = object,
 		.data = data,
-		.count = counted,
+		.count = call == CF_CALL_WRITE_EX2 ? PT_REGS_PARM5(ctx) : counted,
 		.began_ns = bpf_ktime_get_boot_ns(),
-		.library = CF_COOKIE_LIBRARY(cookie),
-		.call = CF_COOKIE_CALL(cookie),
+		.cookie = cookie,
 	};
-	u64 key = call_key((u32)bpf_get_current_pid_tgid(), c.call);
+	u64 key = call_key((u32)bpf_get_current_pid_tgid(), call);
 	if (bpf_map_update_elem(&tls_calls, &key, &c, BPF_ANY))
 		count(CF_CNT_LOST_MAP, 1);
 	return 0;
 }
 
+#if defined(__TARGET_ARCH_x86)
+#define SECOND_RESULT(r) ((r)->dx)
+#elif defined(__TARGET_ARCH_arm64)
+#define SECOND_RESULT(r) ((r)->regs[1])
+#endif
+
 /* Bytes that the call moved; 0 when it failed. */
-static __always_inline u64 moved(const struct tls_call *c, long result)
+static __always_inline u64 moved(const struct tls_call *c, struct pt_regs *ctx)
 {
+	u32 call = CF_COOKIE_CALL(c->cookie);
+	long result = PT_REGS_RC(ctx);
 	u64 n = 0;
 
-	if (c->call == CF_CALL_READ || c->call == CF_CALL_WRITE)
+	if (call == CF_CALL_READ || call == CF_CALL_WRITE)
 		return (int)result > 0 ? (u32)result : 0;
+	if (call == CF_CALL_READ_RESULT || call == CF_CALL_WRITE_RESULT)
+		return result ? 0 : SECOND_RESULT(ctx);
 	if ((int)result != 1)
 		return 0;
 	if (bpf_probe_read_user(&n, sizeof(n), (void *)c->count)) {
@@ -84,32 +120,15 @@ static __always_inline u64 moved(const struct tls_call *c, long result)
 	return n;
 }
 
-/* The socket of a memory BIO was read just before on this thread, or will be written just after. */
-static __always_inline void bind_neighbour(struct cf_object *o, bool written, u64 start_ns)
+static __always_inline u32 directions(u64 cookie, bool written)
 {
-	u32 tid = (u32)bpf_get_current_pid_tgid();
-
-	if (o->socket)
-		return;
-	struct neighbour *n = bpf_map_lookup_elem(&neighbours, &tid);
-	if (!n) {
-		struct neighbour fresh = { .written_object = written ? o->in : 0 };
-		bpf_map_update_elem(&neighbours, &tid, &fresh, BPF_ANY);
-		return;
-	}
-	if (written) {
-		n->written_object = o->in;
-		return;
-	}
-	if (n->read_socket) {
-		o->socket = n->read_socket;
-		put_bind(o->in, n->read_socket, CF_BIND_ADJACENT, start_ns);
-		n->read_socket = 0;
-	}
+	if (CF_COOKIE_LIBRARY(cookie) != CF_LIB_RUSTLS)
+		return DIR_IN | DIR_OUT;
+	return written ? DIR_OUT : DIR_IN;
 }
 
 SEC("uretprobe")
-int BPF_KRETPROBE(tls_return, long result)
+int BPF_KPROBE(tls_return)
 {
 	struct cf_target *t = current_target();
 	if (!t)
@@ -121,21 +140,19 @@ int BPF_KRETPROBE(tls_return, long result)
 		return 0;
 	struct tls_call c = *pending;
 	bpf_map_delete_elem(&tls_calls, &key);
-	u64 len = moved(&c, result);
+	u64 len = moved(&c, ctx);
 	if (!len)
 		return 0;
-	struct cf_object *o = tls_object(c.object, c.library, t);
+	bool written = key & 1;
+	struct cf_object *o = tls_object(c.object, c.cookie, directions(c.cookie, written), ~0u, t);
 	if (!o)
 		return 0;
-	bool written = key & 1;
-	if (c.socket && o->socket != c.socket) {
-		o->socket = c.socket;
-		put_bind(o->in, c.socket, CF_BIND_NESTED, t->start_ns);
-	}
+	if (c.socket && o->socket != c.socket)
+		tls_bind(c.object, c.socket, CF_BIND_NESTED);
 	u64 *pos = written ? &o->out_pos : &o->in_pos;
 	u64 at = __sync_fetch_and_add(pos, len);
 	u64 stream = written ? o->out : o->in;
-	bind_neighbour(o, written, t->start_ns);
+	tls_bind_neighbour(c.object, o, written);
 	put_moved(stream, at, c.began_ns, t->start_ns, (void *)c.data, len);
 	return 0;
 }
@@ -146,11 +163,8 @@ int BPF_KPROBE(tls_free, u64 object)
 	struct cf_target *t = current_target();
 	if (!t)
 		return 0;
-	struct cf_tls_key key = { object, bpf_get_current_pid_tgid() >> 32, 0 };
-	struct cf_object *o = bpf_map_lookup_elem(&tls_objects, &key);
-	if (!o)
-		return 0;
-	put_close(o, CF_CLOSE_FREED, t->start_ns);
-	bpf_map_delete_elem(&tls_objects, &key);
+	struct cf_object *o = tls_find(object, t);
+	if (o)
+		tls_end(object, o, CF_CLOSE_FREED);
 	return 0;
 }

@@ -31,28 +31,95 @@ struct link_create_uprobe_multi {
 	uint32_t pad;
 };
 
+#define MAX_PROBES 512 /* of one program on one file; a Go function has up to LOCATE_MAX_RETS RETs */
+
 struct probe_set {
-	uint64_t offsets[LOCATE_MAX_LIBS * LOCATE_MAX_SITES];
-	uint64_t cookies[LOCATE_MAX_LIBS * LOCATE_MAX_SITES];
+	uint64_t offsets[MAX_PROBES];
+	uint64_t cookies[MAX_PROBES];
 	uint32_t n;
+};
+
+/* The programs, in the order in which they are attached: an entry without its return would leave a pending call behind. */
+enum program {
+	ON_NOTHING,
+	ON_RETURN,
+	ON_GO_LEAVE,
+	ON_DECRYPTED,
+	ON_ENTER,
+	ON_FREE,
+	ON_GO_ENTER,
+	ON_GO_CLOSE,
+	ON_ENCRYPT,
+	ON_DECRYPT,
+	N_PROGRAMS,
 };
 
 static const struct {
 	enum tls_func func;
 	unsigned char call; /* enum cf_call */
 	unsigned char library;
+	enum program enter, leave;
 } shapes[] = {
-	{ FN_SSL_READ, CF_CALL_READ, CF_LIB_OPENSSL },
-	{ FN_SSL_WRITE, CF_CALL_WRITE, CF_LIB_OPENSSL },
-	{ FN_SSL_READ_EX, CF_CALL_READ_EX, CF_LIB_OPENSSL },
-	{ FN_SSL_WRITE_EX, CF_CALL_WRITE_EX, CF_LIB_OPENSSL },
-	{ FN_SSL_FREE, CF_CALL_FREE, CF_LIB_OPENSSL },
-	{ FN_GNUTLS_RECV, CF_CALL_READ, CF_LIB_GNUTLS },
-	{ FN_GNUTLS_SEND, CF_CALL_WRITE, CF_LIB_GNUTLS },
-	{ FN_GNUTLS_DEINIT, CF_CALL_FREE, CF_LIB_GNUTLS },
+	{ FN_SSL_READ, CF_CALL_READ, CF_LIB_OPENSSL, ON_ENTER, ON_RETURN },
+	{ FN_SSL_WRITE, CF_CALL_WRITE, CF_LIB_OPENSSL, ON_ENTER, ON_RETURN },
+	{ FN_SSL_READ_EX, CF_CALL_READ_EX, CF_LIB_OPENSSL, ON_ENTER, ON_RETURN },
+	{ FN_SSL_WRITE_EX, CF_CALL_WRITE_EX, CF_LIB_OPENSSL, ON_ENTER, ON_RETURN },
+	{ FN_SSL_WRITE_EX2, CF_CALL_WRITE_EX2, CF_LIB_OPENSSL, ON_ENTER, ON_RETURN },
+	{ FN_SSL_FREE, CF_CALL_FREE, CF_LIB_OPENSSL, ON_FREE, ON_NOTHING },
+	{ FN_GNUTLS_RECV, CF_CALL_READ, CF_LIB_GNUTLS, ON_ENTER, ON_RETURN },
+	{ FN_GNUTLS_SEND, CF_CALL_WRITE, CF_LIB_GNUTLS, ON_ENTER, ON_RETURN },
+	{ FN_GNUTLS_DEINIT, CF_CALL_FREE, CF_LIB_GNUTLS, ON_FREE, ON_NOTHING },
+	{ FN_GO_READ, CF_CALL_READ, CF_LIB_GO, ON_GO_ENTER, ON_GO_LEAVE },
+	{ FN_GO_WRITE, CF_CALL_WRITE, CF_LIB_GO, ON_GO_ENTER, ON_GO_LEAVE },
+	{ FN_GO_CLOSE, CF_CALL_FREE, CF_LIB_GO, ON_GO_CLOSE, ON_NOTHING },
+	{ FN_RUSTLS_ENCRYPT, CF_CALL_WRITE, CF_LIB_RUSTLS, ON_ENCRYPT, ON_NOTHING },
+	{ FN_RUSTLS_DECRYPT, CF_CALL_READ, CF_LIB_RUSTLS, ON_DECRYPT, ON_DECRYPTED },
+	{ FN_RUSTLS_READ, CF_CALL_READ_RESULT, CF_LIB_RUSTLS, ON_ENTER, ON_RETURN },
+	{ FN_RUSTLS_WRITE, CF_CALL_WRITE_RESULT, CF_LIB_RUSTLS, ON_ENTER, ON_RETURN },
 };
 
-static int link_multi(int prog_fd, const char *path, const struct probe_set *set, bool is_return, uint32_t pid)
+static const struct bpf_program *program_of(const struct capture *c, enum program which)
+{
+	switch (which) {
+	case ON_RETURN:
+		return c->bpf->progs.tls_return;
+	case ON_GO_LEAVE:
+		return c->bpf->progs.go_leave;
+	case ON_DECRYPTED:
+		return c->bpf->progs.rustls_decrypted;
+	case ON_ENTER:
+		return c->bpf->progs.tls_enter;
+	case ON_FREE:
+		return c->bpf->progs.tls_free;
+	case ON_GO_ENTER:
+		return c->bpf->progs.go_enter;
+	case ON_GO_CLOSE:
+		return c->bpf->progs.go_close;
+	case ON_ENCRYPT:
+		return c->bpf->progs.rustls_encrypt;
+	case ON_DECRYPT:
+		return c->bpf->progs.rustls_decrypt;
+	case ON_NOTHING:
+	case N_PROGRAMS:
+		break;
+	}
+	return NULL;
+}
+
+static bool is_return(enum program which)
+{
+	return which == ON_RETURN || which == ON_DECRYPTED;
+}
+
+void attach_prepare(struct capture *c)
+{
+	c->multi = attach_has_multi();
+	for (int i = ON_NOTHING + 1; c->multi && i < N_PROGRAMS; i++)
+		bpf_program__set_expected_attach_type((struct bpf_program *)program_of(c, (enum program)i),
+						      (enum bpf_attach_type)TRACE_UPROBE_MULTI);
+}
+
+static int link_multi(int prog_fd, const char *path, const struct probe_set *set, bool at_return, uint32_t pid)
 {
 	struct link_create_uprobe_multi a = {
 		.prog_fd = (uint32_t)prog_fd,
@@ -61,7 +128,7 @@ static int link_multi(int prog_fd, const char *path, const struct probe_set *set
 		.offsets = (uintptr_t)set->offsets,
 		.cookies = (uintptr_t)set->cookies,
 		.cnt = set->n,
-		.multi_flags = is_return ? UPROBE_MULTI_RETURN : 0,
+		.multi_flags = at_return ? UPROBE_MULTI_RETURN : 0,
 		.pid = pid,
 	};
 	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &a, sizeof(a));
@@ -92,11 +159,11 @@ static void keep_link(struct hooked_file *file, int fd)
 	file->links[file->n_links++] = fd;
 }
 
-static int link_one_by_one(const struct bpf_program *prog, const char *path, const struct probe_set *set, bool is_return,
+static int link_one_by_one(const struct bpf_program *prog, const char *path, const struct probe_set *set, bool at_return,
 			   struct hooked_file *file)
 {
 	for (uint32_t i = 0; i < set->n; i++) {
-		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = is_return, .bpf_cookie = set->cookies[i]);
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = at_return, .bpf_cookie = set->cookies[i]);
 		struct bpf_link *link = bpf_program__attach_uprobe_opts(prog, -1, path, set->offsets[i], &opts);
 		if (!link)
 			return -errno;
@@ -110,39 +177,56 @@ static int link_one_by_one(const struct bpf_program *prog, const char *path, con
 	return 0;
 }
 
-static int link_set(struct capture *c, const struct bpf_program *prog, const char *path, const struct probe_set *set,
-		    bool is_return, struct hooked_file *file, uint32_t pid)
+static int link_set(struct capture *c, enum program which, const char *path, const struct probe_set *set,
+		    struct hooked_file *file, uint32_t pid)
 {
+	const struct bpf_program *prog = program_of(c, which);
+
 	if (!set->n)
 		return 0;
 	if (!c->multi)
-		return link_one_by_one(prog, path, set, is_return, file);
-	int fd = link_multi(bpf_program__fd(prog), path, set, is_return, c->options.isolate ? pid : 0);
+		return link_one_by_one(prog, path, set, is_return(which), file);
+	int fd = link_multi(bpf_program__fd(prog), path, set, is_return(which), c->options.isolate ? pid : 0);
 	if (fd < 0)
 		return fd;
 	keep_link(file, fd);
 	return 0;
 }
 
-static void add_probe(struct probe_set *set, uint64_t offset, unsigned int library, unsigned int call)
+static void add_probe(struct probe_set *set, uint64_t offset, uint64_t cookie)
 {
+	if (set->n == MAX_PROBES)
+		return;
 	set->offsets[set->n] = offset;
-	set->cookies[set->n++] = CF_COOKIE(library, call);
+	set->cookies[set->n++] = cookie;
 }
 
-static void collect(const struct locate_lib *lib, struct probe_set *enter, struct probe_set *leave, struct probe_set *freed)
+/* Go only knows where it returns; others may be probed by return address. */
+static void add_leave(struct probe_set *set, const struct locate_site *s, uint64_t cookie)
 {
+	for (uint32_t i = 0; i < s->n_rets; i++)
+		add_probe(set, s->rets[i], cookie);
+	if (!s->n_rets && s->ret_off)
+		add_probe(set, s->ret_off, cookie);
+}
+
+static void collect(const struct locate_lib *lib, struct probe_set sets[N_PROGRAMS])
+{
+	uint64_t unfreed = CF_COOKIE_UNFREED;
+
+	for (uint32_t i = 0; i < lib->n_sites; i++)
+		for (size_t k = 0; k < sizeof(shapes) / sizeof(shapes[0]); k++)
+			if (shapes[k].func == lib->sites[i].func && shapes[k].call == CF_CALL_FREE)
+				unfreed = 0;
 	for (uint32_t i = 0; i < lib->n_sites; i++) {
 		const struct locate_site *s = &lib->sites[i];
 		for (size_t k = 0; k < sizeof(shapes) / sizeof(shapes[0]); k++) {
 			if (shapes[k].func != s->func)
 				continue;
-			if (shapes[k].call == CF_CALL_FREE) {
-				add_probe(freed, s->entry_off, shapes[k].library, shapes[k].call);
-				continue;
-			}
-			add_probe(enter, s->entry_off, shapes[k].library, shapes[k].call);
-			add_probe(leave, s->ret_off, shapes[k].library, shapes[k].call);
+			uint64_t cookie = CF_COOKIE(shapes[k].library, shapes[k].call) | unfreed;
+			add_probe(&sets[shapes[k].enter], s->entry_off, cookie);
+			if (shapes[k].leave != ON_NOTHING)
+				add_leave(&sets[shapes[k].leave], s, cookie);
 		}
 	}
 }
@@ -159,20 +243,20 @@ size_t attach_functions(const struct locate_lib *lib)
 
 int attach_file(struct capture *c, struct hooked_file *file, int fd, uint32_t pid)
 {
-	struct probe_set enter = { .n = 0 }, leave = { .n = 0 }, freed = { .n = 0 };
+	AUTO_FREE struct probe_set *sets = mem_alloc(N_PROGRAMS * sizeof(*sets));
+	size_t functions = 0;
 	char path[64];
+	int err = 0;
 
-	for (uint32_t i = 0; i < file->found->n_libs; i++)
-		collect(&file->found->libs[i], &enter, &leave, &freed);
-	if (!enter.n)
+	for (uint32_t i = 0; i < file->found->n_libs; i++) {
+		functions += attach_functions(&file->found->libs[i]);
+		collect(&file->found->libs[i], sets);
+	}
+	if (!functions)
 		return -ENOTSUP;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	/* The return first: an entry without its return would only leave a pending call behind. */
-	int err = link_set(c, c->bpf->progs.tls_return, path, &leave, true, file, pid);
-	if (!err)
-		err = link_set(c, c->bpf->progs.tls_enter, path, &enter, false, file, pid);
-	if (!err)
-		err = link_set(c, c->bpf->progs.tls_free, path, &freed, false, file, pid);
+	for (int i = ON_NOTHING + 1; !err && i < N_PROGRAMS; i++)
+		err = link_set(c, (enum program)i, path, &sets[i], file, pid);
 	if (err)
 		attach_release(file);
 	return err;

@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TRACE_UPROBE_MULTI 48 /* see attach.c */
 #define TICK_NS 1000000000ull
 
 static size_t ring_bytes(size_t wanted)
@@ -48,14 +47,11 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 static void set_up(struct capture *c)
 {
 	size_t size = ring_bytes(c->options.ring_bytes);
-	struct bpf_program *const uprobes[] = { c->bpf->progs.tls_enter, c->bpf->progs.tls_return, c->bpf->progs.tls_free };
 
 	bpf_map__set_max_entries(c->bpf->maps.ring, (uint32_t)size);
 	c->bpf->rodata->wake_at = size / 16;
 	c->bpf->rodata->own_pid = (uint32_t)getpid();
-	c->multi = attach_has_multi();
-	for (size_t i = 0; c->multi && i < sizeof(uprobes) / sizeof(uprobes[0]); i++)
-		bpf_program__set_expected_attach_type(uprobes[i], (enum bpf_attach_type)TRACE_UPROBE_MULTI);
+	attach_prepare(c);
 }
 
 /* Kernels before 5.11 charge maps to this limit. */

@@ -62,6 +62,8 @@ void files_free(struct capture *c);
 
 /* attach.c */
 bool attach_has_multi(void);
+/* Before loading: how the programs will be attached. */
+void attach_prepare(struct capture *c);
 /* How many of the located functions we have programs for. */
 size_t attach_functions(const struct locate_lib *lib);
 int attach_file(struct capture *c, struct hooked_file *file, int fd, uint32_t pid);
