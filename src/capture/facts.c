@@ -218,8 +218,8 @@ static void send_positions(struct capture *c, int map, size_t key_len, uint32_t 
 		if (bpf_map_lookup_elem(map, key, &o))
 			continue;
 		struct cf_close e = {
-			.h = { .size = sizeof(e), .kind = CF_EV_CLOSE, .flags = CF_FL_READ, .ts_ns = facts_now(), .pid = o.pid, .tid = o.pid,
-			       .start_ns = o.start_ns },
+			.h = { .size = sizeof(e), .kind = CF_EV_CLOSE, .flags = CF_FL_READ, .ts_ns = facts_now(),
+			       .pid = o.pid, .tid = o.pid, .start_ns = o.start_ns },
 			.in = o.in, .out = o.out, .in_pos = o.in_pos, .out_pos = o.out_pos, .why = why,
 		};
 		send_record(c, &e.h);

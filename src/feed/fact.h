@@ -25,7 +25,8 @@ enum cf_fact_kind {
 	CF_FACT_COUNTERS,
 	/* {} the clock of everything right of the stream; about once a second */
 	CF_FACT_TICK,
-	/* {"reason":"agent exited|signal|duration|detached: ...","sent": records that capture made, this one included} no kernel event follows it but final positions */
+	/* {"reason":"agent exited|signal|duration|detached: ...","sent": records that capture made, this one included}
+	 * no kernel event follows it but final positions */
 	CF_FACT_STOP,
 	/* All is attached. {"processes":n,"hooked":n,"not_hooked":n} */
 	CF_FACT_READY,

@@ -360,10 +360,10 @@ static void count_run(struct console *c, struct span totals)
 		c->cost += cost;
 }
 
-/* What keeps a run from being complete: whatever the completeness object says in words or counts. */
+/* What keeps a run from being complete, in the trace's own words. */
 static void note_reasons(struct console *c, struct span completeness)
 {
-	struct span list = json_get(completeness, "reasons"), item;
+	struct span list = json_get(completeness, "missing"), item;
 	struct json_iter it = json_iter(list);
 	struct arena a;
 

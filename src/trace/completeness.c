@@ -91,6 +91,22 @@ static void against(struct verdict_buf *v, const char *reason)
 	v->n++;
 }
 
+/* What capture says it made, against what came through. Known only at the end. */
+static bool put_lost_between(const struct assembler *a, struct buf *b)
+{
+	const struct counters *c = &a->counters;
+	size_t before = b->len;
+
+	if (c->seen && c->records > (int64_t)a->seen_records)
+		json_put_member_i64(b, "records_between", c->records - (int64_t)a->seen_records);
+	if (a->sent > a->seen_sent)
+		json_put_member_i64(b, "facts", a->sent - a->seen_sent);
+	/* Every payload byte that the kernel submitted came through, however the records were cut on the way. */
+	if (a->saw_data && c->seen && c->bytes > (int64_t)a->seen_bytes)
+		json_put_member_i64(b, "bytes_between", c->bytes - (int64_t)a->seen_bytes);
+	return b->len > before;
+}
+
 static void put_lost(struct run *r, struct buf *b, struct verdict_buf *v)
 {
 	const struct assembler *a = r->a;
@@ -110,19 +126,8 @@ static void put_lost(struct run *r, struct buf *b, struct verdict_buf *v)
 		/* "nested" calls are counted and still read */
 		any = any || strcmp(lost_names[i], "nested") != 0;
 	}
-	if (a->finishing && c->seen && c->records > (int64_t)a->seen_records) {
-		json_put_member_i64(b, "records_between", c->records - (int64_t)a->seen_records);
+	if (a->finishing && put_lost_between(a, b))
 		any = true;
-	}
-	if (a->finishing && a->sent > a->seen_sent) {
-		json_put_member_i64(b, "facts", a->sent - a->seen_sent);
-		any = true;
-	}
-	/* Every payload byte that the kernel submitted came through, however the records were cut on the way. */
-	if (a->finishing && a->saw_data && c->seen && c->bytes > (int64_t)a->seen_bytes) {
-		json_put_member_i64(b, "bytes_between", c->bytes - (int64_t)a->seen_bytes);
-		any = true;
-	}
 	buf_add_char(b, '}');
 	if (any)
 		against(v, "events were lost");

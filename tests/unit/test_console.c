@@ -207,7 +207,7 @@ START_TEST(the_end_sums_up)
 		"in 1m 04s\n"
 		"complete: nothing was lost, everything was read\n"
 		"trace: ./traces/trace-r.json. Next: cf-observe show ./traces/trace-r.json\n");
-	run_ends("{\"capture\":{\"completeness\":{\"complete\":false,\"reasons\":[\"2 connections "
+	run_ends("{\"capture\":{\"completeness\":{\"complete\":false,\"missing\":[\"2 connections "
 		 "not decoded\"]}}}",
 		 NULL);
 	ck_assert(!console_complete(con));
