@@ -35,9 +35,9 @@ MAP struct {
 
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, CF_CNT_MAX);
+	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct cf_counters);
 } counters SEC(".maps");
 
 MAP struct {
@@ -146,12 +146,14 @@ extern const volatile unsigned long long wake_at;      /* bytes waiting in the r
 extern const volatile unsigned long long sample_limit; /* bytes of a socket that nobody has decided about */
 extern const volatile unsigned int own_pid;      /* the capture and observe processes are never targets */
 
+/* Atomic although each processor has its own: a probe may be preempted by another in the middle of an addition. */
 static __always_inline void count(u32 what, u64 n)
 {
-	u64 *c = bpf_map_lookup_elem(&counters, &what);
+	u32 zero = 0;
+	struct cf_counters *c = bpf_map_lookup_elem(&counters, &zero);
 
 	if (c)
-		*c += n;
+		__sync_fetch_and_add(&c->n[what], n);
 }
 
 static __always_inline u64 new_ids(void)
@@ -171,8 +173,8 @@ static __always_inline struct cf_target *current_target(void)
 
 	if (!t)
 		return NULL;
-	struct task_struct *task = (void *)bpf_get_current_task();
-	return BPF_CORE_READ(task, group_leader, start_boottime) == t->start_ns ? t : NULL;
+	struct task_struct *task = bpf_get_current_task_btf();
+	return task->group_leader->start_boottime == t->start_ns ? t : NULL;
 }
 
 static __always_inline void fill_header(struct cf_event *h, u16 kind, u32 size, u64 start_ns)
@@ -193,12 +195,25 @@ static __always_inline u64 wake_flags(void)
 	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+/* All that is counted of a record by one lookup. */
+static __always_inline void submit_as(void *record, u64 bytes, u64 is_data)
+{
+	u32 zero = 0;
+	struct cf_counters *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (c) {
+		__sync_fetch_and_add(&c->n[CF_CNT_EVENTS], 1);
+		if (is_data)
+			__sync_fetch_and_add(&c->n[CF_CNT_DATA], 1);
+		if (bytes)
+			__sync_fetch_and_add(&c->n[CF_CNT_BYTES], bytes);
+	}
+	bpf_ringbuf_submit(record, wake_flags());
+}
+
 static __always_inline void submit(void *record, u64 bytes)
 {
-	count(CF_CNT_EVENTS, 1);
-	if (bytes)
-		count(CF_CNT_BYTES, bytes);
-	bpf_ringbuf_submit(record, wake_flags());
+	submit_as(record, bytes, 0);
 }
 
 #endif

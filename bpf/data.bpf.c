@@ -13,7 +13,6 @@ static __always_inline void fill_data(struct cf_data *d, const struct piece *p, 
 	d->began_ns = p->began_ns;
 	d->len = len;
 	d->captured = captured;
-	count(CF_CNT_DATA, 1);
 }
 
 static __always_inline void lost_ring(u32 len)
@@ -33,7 +32,7 @@ static __noinline int put_empty(struct piece *p, u32 len, u16 flags)
 		return 0;
 	}
 	fill_data(d, p, len, 0, flags);
-	submit(d, 0);
+	submit_as(d, 0, 1);
 	return 0;
 }
 
@@ -51,11 +50,11 @@ static __noinline int put_empty(struct piece *p, u32 len, u16 flags)
 			count(CF_CNT_LOST_FAULT, 1);                                   \
 			count(CF_CNT_LOST_FAULT_BYTES, len);                           \
 			fill_data(d, p, len, 0, CF_FL_FAULT);                          \
-			submit(d, 0);                                                  \
+			submit_as(d, 0, 1);                                            \
 			return 0;                                                      \
 		}                                                                      \
 		fill_data(d, p, len, len, 0);                                          \
-		submit(d, len);                                                        \
+		submit_as(d, len, 1);                                                  \
 		return 0;                                                              \
 	}
 

@@ -219,6 +219,11 @@ enum cf_counter {
 	CF_CNT_MAX = 16,
 };
 
+/* Of one processor. */
+struct cf_counters {
+	__cf_u64 n[CF_CNT_MAX];
+};
+
 #ifndef __bpf__
 static_assert(sizeof(struct cf_event) == 32, "header");
 static_assert(sizeof(struct cf_open) == 32 + 8 * 4 + 4 + 8 + 4 + 32 + 8, "open");

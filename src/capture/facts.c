@@ -188,16 +188,20 @@ void facts_counters(struct capture *c, bool tell)
 		[CF_CNT_DATA] = "data_events",
 	};
 	int n_cpu = libbpf_num_possible_cpus(), map = bpf_map__fd(c->bpf->maps.counters);
-	AUTO_FREE uint64_t *per_cpu = mem_alloc(sizeof(uint64_t) * (size_t)(n_cpu > 0 ? n_cpu : 1));
+	AUTO_FREE struct cf_counters *per_cpu = mem_alloc(sizeof(*per_cpu) * (size_t)(n_cpu > 0 ? n_cpu : 1));
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(map, &zero, per_cpu))
+		n_cpu = 0;
 
 	buf_clear(&c->json);
 	buf_add_char(&c->json, '{');
 	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		uint64_t sum = 0;
-		if (!names[i] || bpf_map_lookup_elem(map, &i, per_cpu))
+		if (!names[i])
 			continue;
 		for (int k = 0; k < n_cpu; k++)
-			sum += per_cpu[k];
+			sum += per_cpu[k].n[i];
 		json_put_member_i64(&c->json, names[i], (int64_t)sum);
 	}
 	if (tell)

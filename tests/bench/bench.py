@@ -1,5 +1,6 @@
 """What the benchmarks share: programs driven by lines, probes around them, processor time of others, the table."""
 
+import atexit
 import os
 import shutil
 import statistics
@@ -33,11 +34,26 @@ def start(argv, **more):
     return subprocess.Popen(argv, **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, **more})
 
 
+class Library:
+    """A copy of libssl: probes that others have on the system's are not on it."""
+
+    dir = None
+
+    @classmethod
+    def env(cls):
+        if not cls.dir:
+            cls.dir = tempfile.mkdtemp(prefix="cf-bench-")
+            atexit.register(shutil.rmtree, cls.dir, ignore_errors=True)
+            linked = subprocess.run(["ldd", program("tls_pair")], capture_output=True, text=True, check=True).stdout
+            shutil.copy(next(line.split()[2] for line in linked.splitlines() if "libssl" in line), cls.dir)
+        return {**os.environ, "LD_LIBRARY_PATH": cls.dir}
+
+
 class Pair:
     """tls_pair: does what it is told for some milliseconds, answers with ns a call (of its own processor time and of wall time)."""
 
     def __init__(self):
-        self.p = start([program("tls_pair")], stderr=None)
+        self.p = start([program("tls_pair")], stderr=None, env=Library.env())
         self.pid = self.p.pid
 
     def order(self, what):
