@@ -86,8 +86,8 @@ const struct command command_rows[] = {
 	  0, 0, false, cmd_attach, NULL },
 	{ "run", CMD_RUN, "-- CMD...",
 	  "start a command and watch it from its first instruction",
-	  "Under sudo, the command runs as the user who ran sudo. "
-	  "Its environment is what sudo leaves of it; sudo -E keeps API keys.",
+	  "Started without sudo, the command keeps its user and its environment, and sudo is asked for the observer alone. "
+	  "Under sudo, the command runs as the user who ran sudo, with what sudo leaves of the environment.",
 	  1, -1, true, cmd_run, NULL },
 	{ "record", CMD_RECORD, "[-- CMD...]",
 	  "keep the raw events of processes in a capture file", NULL,
@@ -117,7 +117,7 @@ const struct command command_rows[] = {
 
 const char *const example_rows[][2] = {
 	{ "sudo cf-observe --pid 812", "watch a running agent until it ends" },
-	{ "sudo -E cf-observe run -- python3 agent.py", "start an agent and watch it from its first instruction" },
+	{ "cf-observe run -- python3 agent.py", "start an agent and watch it from its first instruction" },
 	{ "cf-observe show traces/trace-*.json", "what it did, as a tree" },
 	{ "cf-observe doctor --pid 812", "what will be seen of it, and what will not" },
 	{ "sudo cf-observe record --pid 812 -w agent.cap", "keep the raw events; make traces later by cf-observe replay agent.cap" },
