@@ -141,6 +141,7 @@ static int put_without_patterns(const struct redactor *r, struct span text, stru
 	buf_init(&next, out->max);
 	int err = buf_add_span(&in, text);
 	for (size_t i = 0; err >= 0 && i < r->n_patterns; i++) {
+		buf_text(&in); /* the end is given, but not every regexec looks at it first */
 		struct buf swap = in;
 		buf_clear(&next);
 		err = put_without_pattern(r, &r->patterns[i], buf_span(&in), &next);

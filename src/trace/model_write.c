@@ -66,7 +66,7 @@ static const char *skip_clean(const char *p, const char *end)
 
 const char *value_damage(struct span raw)
 {
-	const char *p = raw.p, *end = p + raw.len;
+	const char *p = raw.p, *end = raw.p ? p + raw.len : p;
 
 	while ((p = skip_clean(p, end)) < end) {
 		if (*p == '\\')

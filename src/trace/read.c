@@ -84,7 +84,7 @@ static int fill(struct run_reader *r)
 
 static struct span rest(const struct run_reader *r)
 {
-	return span_at(r->buf.p + r->pos, r->buf.len - r->pos);
+	return r->buf.p ? span_at(r->buf.p + r->pos, r->buf.len - r->pos) : SPAN("");
 }
 
 /* The next byte that is no white space, or -1 at the end of the file; < -1: -errno. */
