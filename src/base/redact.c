@@ -102,33 +102,78 @@ static int put_without_shapes(const struct redactor *r, struct span text, bool i
 	return err ? err : n;
 }
 
-/* One pattern over a text. Empty matches hide nothing. */
-static int put_without_pattern(const struct redactor *r, const regex_t *re, struct span text, struct buf *out)
+/* One pattern over a text from `at` to `end`, a part of the whole. Empty matches hide nothing. */
+static int put_part(const struct redactor *r, const regex_t *re, struct span text, size_t at, size_t end, struct buf *out)
 {
 	regmatch_t m;
-	size_t at = 0;
 	int err = 0, n = 0;
 
-	while (!err && at < text.len) {
+	while (!err && at < end) {
+		int flags = (at ? REG_NOTBOL : 0) | (end < text.len ? REG_NOTEOL : 0);
 		m.rm_so = 0;
-		m.rm_eo = (regoff_t)(text.len - at);
-		if (regexec(re, text.p + at, 1, &m, REG_STARTEND | (at ? REG_NOTBOL : 0)))
+		m.rm_eo = (regoff_t)(end - at);
+		if (regexec(re, text.p + at, 1, &m, REG_STARTEND | flags))
 			break;
-		size_t from = at + (size_t)m.rm_so, end = at + (size_t)m.rm_eo;
-		if (end == from) {
-			err = buf_add(out, text.p + at, from + 1 > text.len ? text.len - at : from + 1 - at);
-			at = from + 1;
-			continue;
-		}
+		size_t from = at + (size_t)m.rm_so, to = at + (size_t)m.rm_eo;
+		bool empty = from == to;
+		if (empty && from < end)
+			from = to = from + 1;
 		err = buf_add(out, text.p + at, from - at);
-		if (!err)
-			err = put_replacement(r, "pattern", span_at(text.p + from, end - from), false, out);
-		at = end;
-		n++;
+		if (!err && !empty)
+			err = put_replacement(r, "pattern", span_at(text.p + from, to - from), false, out);
+		n += !empty;
+		at = empty && to == at ? end : to;
 	}
-	if (!err && at < text.len)
-		err = buf_add(out, text.p + at, text.len - at);
+	if (!err && at < end)
+		err = buf_add(out, text.p + at, end - at);
 	return err ? err : n;
+}
+
+/* Length of a replacement of ours at p: only the exact form is spared, so that nothing can be hidden behind its beginning. */
+static size_t mark_len(struct span p)
+{
+	size_t i = sizeof("[REDACTED:") - 1, hash;
+
+	while (i < p.len && ((p.p[i] >= 'a' && p.p[i] <= 'z') || p.p[i] == '-'))
+		i++;
+	if (i + 10 > p.len || p.p[i] != ':')
+		return 0;
+	for (hash = 1; hash <= 8; hash++)
+		if (!strchr("0123456789abcdef", p.p[i + hash]) || !p.p[i + hash])
+			return 0;
+	return p.p[i + 9] == ']' ? i + 10 : 0;
+}
+
+/* The next such replacement, or the end of the text. */
+static size_t next_mark(struct span text, size_t from, size_t *len)
+{
+	struct span mark;
+
+	*len = 0;
+	while ((mark = span_find(span_at(text.p + from, text.len - from), SPAN("[REDACTED:"))).p) {
+		*len = mark_len(mark);
+		if (*len)
+			return (size_t)(mark.p - text.p);
+		from = (size_t)(mark.p - text.p) + 1;
+	}
+	return text.len;
+}
+
+/* One pattern over a text; what was replaced before is left alone. */
+static int put_without_pattern(const struct redactor *r, const regex_t *re, struct span text, struct buf *out)
+{
+	size_t at = 0, len;
+	int n = 0, one = 0;
+
+	while (one >= 0 && at < text.len) {
+		size_t end = next_mark(text, at, &len);
+		one = put_part(r, re, text, at, end, out);
+		n += one > 0 ? one : 0;
+		if (one >= 0 && buf_add(out, text.p + end, len))
+			one = -ENOSPC;
+		at = end + len;
+	}
+	return one < 0 ? one : n;
 }
 
 /* All patterns, one after the other. */

@@ -184,6 +184,8 @@ static bool fits(const struct shape *s, struct span t, size_t at, size_t *len)
 	const char *p = t.p + at + prefix;
 
 	*len = prefix + n;
+	if (run_of(t, at + *len, ALNUM)) /* the word goes on */
+		return false;
 	switch (s->need) {
 	case NEED_EXACT:
 		return n == s->min;

@@ -37,7 +37,8 @@ static void redact(struct redactor *r, struct span text)
 	if (json_value(text, &value, NULL) == 0) {
 		need(redact_json(r, value, &out) >= 0);
 		need(json_value(buf_span(&out), &value, &rest) == 0 && rest.len == 0);
-		need(!secret_find(value, 0, &s));
+		/* A pattern may leave words where none were. */
+		need(r != plain || !secret_find(value, 0, &s));
 	}
 	buf_fini(&out);
 }

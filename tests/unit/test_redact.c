@@ -277,6 +277,20 @@ START_TEST(patterns_of_the_user)
 	ck_assert_ptr_nonnull(strstr(buf_text(&out), "\\n\",\"b\":[\"[REDACTED:pattern:"));
 	ck_assert_ptr_null(strstr(buf_text(&out), "quoted"));
 	redactor_free(mine);
+	/* A pattern that would fit our own words does not, and cannot break a secret into pieces. */
+	const char *const wide[] = { "[0-9]", "E" };
+	o.patterns = wide;
+	o.n_patterns = 2;
+	ck_assert_int_eq(redactor_new(&o, &mine, why), 0);
+	buf_clear(&out);
+	ck_assert_int_eq(redact_text(mine, SPAN("sk-" A40 " 7"), &out), 2);
+	ck_assert_ptr_nonnull(strstr(buf_text(&out), "[REDACTED:api-key:"));
+	ck_assert_ptr_nonnull(strstr(buf_text(&out), "] [REDACTED:pattern:"));
+	buf_clear(&out); /* what only begins like one of ours hides nothing */
+	ck_assert_int_eq(redact_text(mine, SPAN("[REDACTED: 7 [REDACTED:x:0123456] 8"), &out), 13);
+	redactor_free(mine);
+	o.patterns = patterns;
+	o.n_patterns = 3;
 	o.replacement = "<\"gone\">";
 	ck_assert_int_eq(redactor_new(&o, &mine, why), 0);
 	buf_clear(&out);
