@@ -115,11 +115,11 @@ MAP struct {
 	__type(value, struct tls_call);
 } tls_calls SEC(".maps");
 
-/* Calls of Go, by goroutine: it may go on on another thread. */
+/* Go's pending reads, by goroutine: it may go on on another thread. */
 struct go_key {
 	u64 g;
 	u32 pid;
-	u32 written;
+	u32 pad;
 };
 MAP struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -127,7 +127,7 @@ MAP struct {
 	__uint(max_entries, 65536);
 	__type(key, struct go_key);
 	__type(value, struct tls_call);
-} go_calls SEC(".maps");
+} go_reads SEC(".maps");
 
 /* The TLS socket that a thread read last, and the TLS object it wrote last: a memory BIO's socket is next to it. */
 struct neighbour {

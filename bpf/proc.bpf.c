@@ -187,7 +187,7 @@ static long forget_call(void *map, struct go_key *key, struct tls_call *c, struc
 	struct go_key gone = *key;
 
 	if (gone.pid == s->pid)
-		bpf_map_delete_elem(&go_calls, &gone);
+		bpf_map_delete_elem(&go_reads, &gone);
 	return 0;
 }
 
@@ -227,7 +227,7 @@ int BPF_PROG(proc_exit, struct task_struct *task)
 	if (t->flags & CF_TARGET_TLS)
 		bpf_for_each_map_elem(&tls_objects, close_object, &s, 0);
 	if (t->flags & CF_TARGET_GO)
-		bpf_for_each_map_elem(&go_calls, forget_call, &s, 0);
+		bpf_for_each_map_elem(&go_reads, forget_call, &s, 0);
 	close_pipes(pid, start_ns);
 	bpf_map_delete_elem(&targets, &pid);
 	notice(CF_NOTICE_EXIT, pid, start_ns, 0);

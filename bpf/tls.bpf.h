@@ -68,8 +68,10 @@ static __always_inline struct cf_object *tls_object(u64 object, u64 cookie, u32 
 	fresh.out = dirs & DIR_OUT ? id + 1 : 0;
 	fresh.unfreed = !!(cookie & CF_COOKIE_UNFREED);
 	if (bpf_map_update_elem(&tls_objects, &key, &fresh, BPF_NOEXIST)) {
-		count(CF_CNT_LOST_MAP, 1);
-		return NULL;
+		o = bpf_map_lookup_elem(&tls_objects, &key); /* another thread was faster */
+		if (!o)
+			count(CF_CNT_LOST_MAP, 1);
+		return o;
 	}
 	t->flags |= CF_TARGET_TLS;
 	tls_put_open(&fresh, object, CF_COOKIE_LIBRARY(cookie), fd);

@@ -1,6 +1,7 @@
 /*
- * crypto/tls of Go programs: its own calling convention, and stacks that move, so that a call ends at one of its RET
- * instructions and no return address is touched. A goroutine may go on on another thread: calls are kept by goroutine.
+ * crypto/tls of Go programs: its own calling convention, and stacks that move, so that reading ends at one of the
+ * function's RET instructions and no return address is touched. A goroutine may go on on another thread: calls are kept by
+ * goroutine.
  */
 #include "fd.bpf.h"
 #include "tls.bpf.h"
@@ -9,19 +10,14 @@
 #if defined(__TARGET_ARCH_x86)
 #define GO_ARG1(r) ((r)->ax)
 #define GO_ARG2(r) ((r)->bx)
+#define GO_ARG3(r) ((r)->cx)
 #define GO_G(r) ((r)->r14)
 #elif defined(__TARGET_ARCH_arm64)
 #define GO_ARG1(r) ((r)->regs[0])
 #define GO_ARG2(r) ((r)->regs[1])
+#define GO_ARG3(r) ((r)->regs[2])
 #define GO_G(r) ((r)->regs[28])
 #endif
-
-static __always_inline struct go_key go_key_of(struct pt_regs *ctx, u64 cookie)
-{
-	struct go_key key = { GO_G(ctx), bpf_get_current_pid_tgid() >> 32, CF_COOKIE_CALL(cookie) == CF_CALL_WRITE };
-
-	return key;
-}
 
 /* tls.Conn begins with the interface net.Conn, which holds a *net.TCPConn: {*netFD}, whose poll.FD has Sysfd at 16. */
 static __always_inline u32 descriptor_of(u64 conn)
@@ -51,52 +47,82 @@ static __always_inline struct cf_object *tls_socket_at(u32 fd)
 	return o && o->tls && o->inode == BPF_CORE_READ(node, i_ino) ? o : NULL;
 }
 
+static __always_inline void go_moved(const struct tls_call *c, u64 len, bool written, struct cf_target *t)
+{
+	struct cf_object *o = tls_find(c->object, t);
+	u32 fd = o && o->socket ? ~0u : descriptor_of(c->object);
+
+	if (!o)
+		o = tls_object(c->object, c->cookie, DIR_IN | DIR_OUT, fd, t);
+	if (!o)
+		return;
+	struct cf_object *socket = o->socket ? NULL : tls_socket_at(fd);
+	if (socket)
+		tls_bind(c->object, socket->in, CF_BIND_ADJACENT);
+	u64 at = __sync_fetch_and_add(written ? &o->out_pos : &o->in_pos, len);
+	put_moved(written ? o->out : o->in, at, c->began_ns, t->start_ns, (void *)c->data, len);
+}
+
+/* At the entry: another goroutine may have read the answer before this one comes to its return. */
 SEC("uprobe")
-int go_enter(struct pt_regs *ctx)
+int go_write(struct pt_regs *ctx)
 {
 	struct cf_target *t = current_target();
 	if (!t)
 		return 0;
-	u64 cookie = bpf_get_attach_cookie(ctx);
-	struct go_key key = go_key_of(ctx, cookie);
 	struct tls_call c = {
 		.object = GO_ARG1(ctx),
 		.data = GO_ARG2(ctx),
 		.began_ns = bpf_ktime_get_boot_ns(),
-		.cookie = cookie,
+		.cookie = bpf_get_attach_cookie(ctx),
 	};
-	if (bpf_map_update_elem(&go_calls, &key, &c, BPF_ANY))
+	long len = GO_ARG3(ctx);
+	if (len > 0)
+		go_moved(&c, len, true, t);
+	return 0;
+}
+
+static __always_inline struct go_key go_key_of(struct pt_regs *ctx)
+{
+	struct go_key key = { GO_G(ctx), bpf_get_current_pid_tgid() >> 32, 0 };
+
+	return key;
+}
+
+SEC("uprobe")
+int go_read(struct pt_regs *ctx)
+{
+	struct cf_target *t = current_target();
+	if (!t)
+		return 0;
+	struct go_key key = go_key_of(ctx);
+	struct tls_call c = {
+		.object = GO_ARG1(ctx),
+		.data = GO_ARG2(ctx),
+		.began_ns = bpf_ktime_get_boot_ns(),
+		.cookie = bpf_get_attach_cookie(ctx),
+	};
+	if (bpf_map_update_elem(&go_reads, &key, &c, BPF_ANY))
 		count(CF_CNT_LOST_MAP, 1);
 	t->flags |= CF_TARGET_GO;
 	return 0;
 }
 
 SEC("uprobe")
-int go_leave(struct pt_regs *ctx)
+int go_read_done(struct pt_regs *ctx)
 {
 	struct cf_target *t = current_target();
 	if (!t)
 		return 0;
-	struct go_key key = go_key_of(ctx, bpf_get_attach_cookie(ctx));
-	struct tls_call *pending = bpf_map_lookup_elem(&go_calls, &key);
+	struct go_key key = go_key_of(ctx);
+	struct tls_call *pending = bpf_map_lookup_elem(&go_reads, &key);
 	if (!pending)
 		return 0;
 	struct tls_call c = *pending;
-	bpf_map_delete_elem(&go_calls, &key);
+	bpf_map_delete_elem(&go_reads, &key);
 	long len = GO_ARG1(ctx);
-	if (len <= 0)
-		return 0;
-	struct cf_object *o = tls_find(c.object, t);
-	u32 fd = o && o->socket ? ~0u : descriptor_of(c.object);
-	if (!o)
-		o = tls_object(c.object, c.cookie, DIR_IN | DIR_OUT, fd, t);
-	if (!o)
-		return 0;
-	struct cf_object *socket = o->socket ? NULL : tls_socket_at(fd);
-	if (socket)
-		tls_bind(c.object, socket->in, CF_BIND_ADJACENT);
-	u64 at = __sync_fetch_and_add(key.written ? &o->out_pos : &o->in_pos, len);
-	put_moved(key.written ? o->out : o->in, at, c.began_ns, t->start_ns, (void *)c.data, len);
+	if (len > 0)
+		go_moved(&c, len, false, t);
 	return 0;
 }
 

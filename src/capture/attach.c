@@ -43,11 +43,12 @@ struct probe_set {
 enum program {
 	ON_NOTHING,
 	ON_RETURN,
-	ON_GO_LEAVE,
+	ON_GO_READ_DONE,
 	ON_DECRYPTED,
 	ON_ENTER,
 	ON_FREE,
-	ON_GO_ENTER,
+	ON_GO_READ,
+	ON_GO_WRITE,
 	ON_GO_CLOSE,
 	ON_ENCRYPT,
 	ON_DECRYPT,
@@ -69,8 +70,8 @@ static const struct {
 	{ FN_GNUTLS_RECV, CF_CALL_READ, CF_LIB_GNUTLS, ON_ENTER, ON_RETURN },
 	{ FN_GNUTLS_SEND, CF_CALL_WRITE, CF_LIB_GNUTLS, ON_ENTER, ON_RETURN },
 	{ FN_GNUTLS_DEINIT, CF_CALL_FREE, CF_LIB_GNUTLS, ON_FREE, ON_NOTHING },
-	{ FN_GO_READ, CF_CALL_READ, CF_LIB_GO, ON_GO_ENTER, ON_GO_LEAVE },
-	{ FN_GO_WRITE, CF_CALL_WRITE, CF_LIB_GO, ON_GO_ENTER, ON_GO_LEAVE },
+	{ FN_GO_READ, CF_CALL_READ, CF_LIB_GO, ON_GO_READ, ON_GO_READ_DONE },
+	{ FN_GO_WRITE, CF_CALL_WRITE, CF_LIB_GO, ON_GO_WRITE, ON_NOTHING },
 	{ FN_GO_CLOSE, CF_CALL_FREE, CF_LIB_GO, ON_GO_CLOSE, ON_NOTHING },
 	{ FN_RUSTLS_ENCRYPT, CF_CALL_WRITE, CF_LIB_RUSTLS, ON_ENCRYPT, ON_NOTHING },
 	{ FN_RUSTLS_DECRYPT, CF_CALL_READ, CF_LIB_RUSTLS, ON_DECRYPT, ON_DECRYPTED },
@@ -83,16 +84,18 @@ static const struct bpf_program *program_of(const struct capture *c, enum progra
 	switch (which) {
 	case ON_RETURN:
 		return c->bpf->progs.tls_return;
-	case ON_GO_LEAVE:
-		return c->bpf->progs.go_leave;
+	case ON_GO_READ_DONE:
+		return c->bpf->progs.go_read_done;
 	case ON_DECRYPTED:
 		return c->bpf->progs.rustls_decrypted;
 	case ON_ENTER:
 		return c->bpf->progs.tls_enter;
 	case ON_FREE:
 		return c->bpf->progs.tls_free;
-	case ON_GO_ENTER:
-		return c->bpf->progs.go_enter;
+	case ON_GO_READ:
+		return c->bpf->progs.go_read;
+	case ON_GO_WRITE:
+		return c->bpf->progs.go_write;
 	case ON_GO_CLOSE:
 		return c->bpf->progs.go_close;
 	case ON_ENCRYPT:

@@ -2,7 +2,7 @@
 AGENTS := $(B)/agents
 AGENTS_PY := $(AGENTS)/venv/bin/python
 
-.PHONY: agents-setup agents-test agents-check
+.PHONY: agents agents-setup agents-native agents-test agents-check
 ## make agents-setup install the pinned SDKs and frameworks below build/agents (python3-venv, npm, openssl needed)
 agents-setup: $(AGENTS)/.python $(AGENTS)/.node
 
@@ -18,6 +18,27 @@ $(AGENTS)/.node: tests/agents/package.json tests/agents/package-lock.json
 	cp tests/agents/package.json tests/agents/package-lock.json tests/agents/.npmrc $(AGENTS)/
 	cd $(AGENTS) && npm ci --silent
 	@touch $@
+
+# Native agents: what is fetched (some 2 GB below build/parts), and what local Go and Rust toolchains build.
+AGENT_PARTS := $(shell grep -o '"[a-z]*-[0-9][0-9.]*"' tests/agents/rows_native.py 2>/dev/null | tr -d '"' | sort -u)
+GO_AGENT := $(wildcard tests/agents/clients/go_http/*)
+RUST_AGENT := $(wildcard tests/agents/clients/rust_ureq/*.* tests/agents/clients/rust_ureq/src/*)
+agents-native: agents-setup
+	@tests/locate/fetch.sh $(B)/parts $(AGENT_PARTS) || true
+	@mkdir -p $(AGENTS)/bin
+	@$(MAKE) --no-print-directory -k $(AGENTS)/bin/go-pie $(AGENTS)/bin/rust-ureq || true
+$(AGENTS)/bin/go-pie: $(GO_AGENT)
+	cd tests/agents/clients/go_http && go build -o $(abspath $(@D))/go-plain . && \
+		go build -trimpath -ldflags='-s -w' -o $(abspath $(@D))/go-stripped . && \
+		go build -trimpath -ldflags='-s -w' -buildmode=pie -o $(abspath $@) .
+$(AGENTS)/bin/rust-ureq: $(RUST_AGENT)
+	cd tests/agents/clients/rust_ureq && cargo build -q --locked --release --target-dir $(abspath $(AGENTS))/rust
+	strip -o $@ $(AGENTS)/rust/release/rust_ureq
+
+## make agents       (sudo) observe every agent there is, native ones too: a table of all
+agents:
+	$(BUILD) all
+	@tests/agents/run --group all
 
 ## make agents-test  (sudo) observe every agent, by --pid and by run
 agents-test: all

@@ -102,8 +102,18 @@ class Row:
     def __init__(self, name, command, turns, model="gpt-4o", **env):
         self.name, self.command, self.turns, self.model, self.env = name, command, turns, model, env
 
+    @property
+    def native(self):
+        """Programs that are fetched or built: rows_native.py."""
+        return self.env.get("native", False)
+
     def argv(self, root):
         program, *rest = self.command
+        if self.native:
+            # Names of what was fetched and built; other arguments are what they are.
+            places = (os.path.join(os.path.dirname(root), "parts"), os.path.join(root, "bin"), os.path.join(root, "clients"))
+            found = [[p for p in (os.path.join(d, a) for d in places) if os.path.exists(p)] for a in self.command]
+            return [f[0] if f else a for f, a in zip(found, self.command)]
         path = os.path.join(HERE, "clients", program)
         if program.endswith(".py"):
             return [os.path.join(root, "venv/bin/python"), path] + rest
@@ -141,6 +151,7 @@ ROWS = [
     Row("aiohttp-raw", ["py_raw.py", "aiohttp"], lambda c: reasoned(conversation(c, encoding="br"), c)),
     Row("zstd-request", ["py_raw.py", "zstd"], lambda c: conversation(c)),
     Row("big", ["py_raw.py", "big"], big, vars={"CF_TEST_BIG": str(20 * MIB)}, timeout=150),
+    Row("wget", ["py_raw.py", "wget"], lambda c: conversation(c)),
     Row("plain-http", ["py_raw.py", "plain"], lambda c: conversation(c, framing="close")),
     Row("langchain-openai", ["py_langchain.py", "openai"], lambda c: conversation(c)),
     Row("langchain-anthropic", ["py_langchain.py", "anthropic"], lambda c: conversation(c), CLAUDE),

@@ -18,6 +18,7 @@ import time
 import compare
 import oracle
 from rows import HERE, ROWS, Canaries
+from rows_native import NATIVE_ROWS
 
 READY_S, AGENT_S, DRAIN_S = 30, 90, 20
 
@@ -112,6 +113,9 @@ class Setting:
             CF_TEST_MODEL="%s-%s" % (self.row.model, c.token()), CF_TEST_SYSTEM=c.text("system"),
             CF_TEST_PROMPT=c.text("please"), CF_TEST_FOLLOWUP=c.text("and then"), CF_TEST_DIR=work,
             CF_TEST_KEY="sk-test-" + secrets.token_hex(20))
+        if self.row.native:
+            env.update(SSL_CERT_FILE=self.ports["ca"], DENO_CERT=self.ports["ca"], DENO_DIR=os.path.join(work, "deno"),
+                       DO_NOT_TRACK="1", DENO_NO_UPDATE_CHECK="1")
         env.update(self.row.env.get("vars", {}))
         n = self.row.env.get("prompts", 0)
         if n:
@@ -208,10 +212,10 @@ MODES = {"oracle": by_oracle, "run": by_run, "pid": by_pid}
 
 
 def lacking(row, root):
-    program, path, *_ = row.argv(root)
+    program, *rest = row.argv(root)
     if not shutil.which(program):
         raise Skipped("no " + program)
-    if path.endswith(".mjs") and not os.path.isdir(os.path.join(root, "node_modules")):
+    if any(a.endswith(".mjs") for a in rest) and not os.path.isdir(os.path.join(root, "node_modules")):
         raise Skipped("no node_modules in " + root)
 
 
@@ -305,6 +309,8 @@ def comparator():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--agent", action="append", help="only this row (repeatable)")
+    parser.add_argument("--group", choices=["sdk", "native", "all"], default="sdk",
+                        help="SDKs and frameworks, or native programs (rows_native.py)")
     parser.add_argument("--mode", choices=["pid", "run", "both", "oracle"], default="both")
     parser.add_argument("--observer", default="build/cf-observe")
     parser.add_argument("--root", default="build/agents", help="where the SDKs were installed")
@@ -319,10 +325,14 @@ def main():
     os.makedirs(args.keep, exist_ok=True)
     os.chmod(args.keep, 0o755)
     copy_clients(args.root)
-    rows = [r for r in ROWS if not args.agent or r.name in args.agent]
+    known = ROWS + NATIVE_ROWS
+    if args.agent:
+        rows = [r for r in known if r.name in args.agent]
+    else:
+        rows = [r for r in known if args.group == "all" or r.native == (args.group == "native")]
     unknown = set(args.agent or []) - {r.name for r in rows}
     if unknown:
-        parser.error("no such agent: %s; there are: %s" % (", ".join(unknown), ", ".join(r.name for r in ROWS)))
+        parser.error("no such agent: %s; there are: %s" % (", ".join(unknown), ", ".join(r.name for r in known)))
     modes = ["run", "pid"] if args.mode == "both" else [args.mode]
     results = []
     checked = [] if args.agent or not os.path.isdir(os.path.join(args.root, "venv")) else [comparator()]

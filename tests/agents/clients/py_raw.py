@@ -1,9 +1,10 @@
-"""No SDK: httpx | requests | aiohttp | plain (urllib over HTTP), each with another dialect or habit; zstd (compressed
+"""No SDK: httpx | requests | aiohttp | wget (a child for each call) | plain (urllib over HTTP), each with another dialect or habit; zstd (compressed
 requests), and big (one request of CF_TEST_BIG bytes in one write)."""
 import asyncio
 import json
 import os
 import ssl
+import subprocess
 import sys
 
 from common import (ANTHROPIC_TOOLS, BASE, CA, CHAT_TOOLS, FOLLOWUP, KEY, MAX_TURNS, MODEL, PROMPT, RESPONSES_TOOLS,
@@ -149,6 +150,20 @@ def big():
         finish(len(answer.json()["choices"][0]["message"]["content"]))
 
 
+def with_wget():
+    wait()
+
+    def post(path, headers, body):
+        name = os.path.join(os.environ["CF_TEST_DIR"], "request.json")
+        with open(name, "w", encoding="utf-8") as f:
+            json.dump(body, f)
+        said = ["--header=%s: %s" % h for h in dict(headers, **{"content-type": "application/json"}).items()]
+        done = subprocess.run(["wget", "-q", "-O", "-", "--ca-certificate=" + CA, "--post-file=" + name] + said + [BASE + path],
+                              stdout=subprocess.PIPE, check=True, timeout=60)
+        return json.loads(done.stdout)
+    loop(Chat(), post)
+
+
 def plain():
     """Plain HTTP: nothing but sockets."""
     import urllib.request
@@ -165,4 +180,5 @@ def plain():
 if MODE == "aiohttp":
     asyncio.run(with_aiohttp())
 else:
-    {"httpx": with_httpx, "zstd": with_httpx, "requests": with_requests, "big": big, "plain": plain}[MODE]()
+    {"httpx": with_httpx, "zstd": with_httpx, "requests": with_requests, "big": big, "wget": with_wget,
+     "plain": plain}[MODE]()
