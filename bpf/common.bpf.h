@@ -99,21 +99,31 @@ MAP struct {
 	__type(value, struct bound);
 } bound SEC(".maps");
 
-/* The TLS call that a thread is in, one for each direction: calls nest. Key: tid << 1 | written. */
+/* A TLS call under way. */
 struct tls_call {
 	u64 object;
 	u64 data;
 	u64 count; /* where *_ex puts the number of bytes */
 	u64 began_ns;
 	u64 socket; /* in stream of the socket that it used */
-	u64 cookie;
+	u64 cookie; /* 0: none is under way */
+};
+
+/*
+ * What is kept of a thread. In the task itself: found without hashing or locking, gone with the thread, and never another
+ * thread's that got its number.
+ */
+struct cf_thread {
+	struct tls_call call[2]; /* reading, writing: calls nest */
+	u64 read_socket;	 /* the TLS socket that it read last, its in stream: a memory BIO's socket is next to it */
+	u64 written_object;	 /* the TLS object that it wrote last, its key in tls_objects */
 };
 MAP struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u64);
-	__type(value, struct tls_call);
-} tls_calls SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct cf_thread);
+} threads SEC(".maps");
 
 /* Go's pending reads, by goroutine: it may go on on another thread. */
 struct go_key {
@@ -128,19 +138,6 @@ MAP struct {
 	__type(key, struct go_key);
 	__type(value, struct tls_call);
 } go_reads SEC(".maps");
-
-/* The TLS socket that a thread read last, and the TLS object it wrote last: a memory BIO's socket is next to it. */
-struct neighbour {
-	u64 read_socket;    /* its in stream */
-	u64 written_object; /* its key in tls_objects */
-};
-MAP struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, u32);
-	__type(value, struct neighbour);
-} neighbours SEC(".maps");
 
 extern const volatile unsigned long long wake_at;      /* bytes waiting in the ring at which the reader is woken */
 extern const volatile unsigned long long sample_limit; /* bytes of a socket that nobody has decided about */
@@ -175,6 +172,20 @@ static __always_inline struct cf_target *current_target(void)
 		return NULL;
 	struct task_struct *task = bpf_get_current_task_btf();
 	return task->group_leader->start_boottime == t->start_ns ? t : NULL;
+}
+
+static __always_inline struct cf_thread *known_thread(void)
+{
+	return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
+}
+
+static __always_inline struct cf_thread *this_thread(void)
+{
+	struct cf_thread *t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!t)
+		count(CF_CNT_LOST_MAP, 1);
+	return t;
 }
 
 static __always_inline void fill_header(struct cf_event *h, u16 kind, u32 size, u64 start_ns)

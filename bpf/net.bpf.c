@@ -188,22 +188,17 @@ static __always_inline bool looks_tls(const void *data, u64 len)
 
 static __always_inline void bind_tls(struct cf_object *o, struct cf_target *t, bool written)
 {
-	u32 tid = (u32)bpf_get_current_pid_tgid();
-	u64 key = (u64)tid << 1 | written;
-	struct tls_call *c = bpf_map_lookup_elem(&tls_calls, &key);
+	struct cf_thread *n = o->tls ? this_thread() : known_thread();
 
-	if (c) { /* inside a TLS call of the same direction: certain; told when that returns and has its object */
+	if (!n)
+		return;
+	struct tls_call *c = &n->call[written];
+	if (c->cookie) { /* inside a TLS call of the same direction: certain; told when that returns and has its object */
 		o->tls = 1;
 		o->mode = CF_MODE_COUNT;
 		c->socket = o->in;
+	} else if (!o->tls) {
 		return;
-	}
-	if (!o->tls)
-		return;
-	struct neighbour *n = bpf_map_lookup_elem(&neighbours, &tid);
-	if (!n) {
-		struct neighbour first = { .read_socket = written ? 0 : o->in };
-		bpf_map_update_elem(&neighbours, &tid, &first, BPF_ANY);
 	} else if (!written) {
 		n->read_socket = o->in;
 	} else if (n->written_object) {

@@ -140,6 +140,7 @@ int BPF_PROG(proc_exec, struct task_struct *task, pid_t old_pid, struct linux_bi
 		return 0;
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	notice(CF_NOTICE_EXEC, pid, t->start_ns, 0);
+	bpf_task_storage_delete(&threads, task); /* no call of the old program returns */
 	struct exec_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		count(CF_CNT_LOST_RING, 1);
@@ -202,23 +203,12 @@ static __always_inline void close_pipes(u32 pid, u64 start_ns)
 	bpf_map_delete_elem(&sockets, &key);
 }
 
-static __always_inline void forget_thread(u32 tid)
-{
-	u64 key = (u64)tid << 1;
-
-	bpf_map_delete_elem(&tls_calls, &key);
-	key |= 1;
-	bpf_map_delete_elem(&tls_calls, &key);
-	bpf_map_delete_elem(&neighbours, &tid);
-}
-
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(proc_exit, struct task_struct *task)
 {
 	struct cf_target *t = current_target();
 	if (!t)
 		return 0;
-	forget_thread(task->pid);
 	if (BPF_CORE_READ(task, signal, live.counter) > 0) /* other threads live on */
 		return 0;
 	u32 pid = task->tgid;

@@ -65,11 +65,6 @@ static __always_inline bool writes(u32 call)
 	return call == CF_CALL_WRITE || call == CF_CALL_WRITE_EX || call == CF_CALL_WRITE_EX2 || call == CF_CALL_WRITE_RESULT;
 }
 
-static __always_inline u64 call_key(u32 tid, u32 call)
-{
-	return (u64)tid << 1 | writes(call);
-}
-
 SEC("uprobe")
 int BPF_KPROBE(tls_enter, u64 object, u64 data, u64 len, u64 counted)
 {
@@ -81,16 +76,16 @@ int BPF_KPROBE(tls_enter, u64 object, u64 data, u64 len, u64 counted)
 	/* rustls' reader is a short-lived pair of pointers; what it reads from is the first of them. */
 	if (call == CF_CALL_READ_RESULT && bpf_probe_read_user(&object, sizeof(object), (void *)object))
 		return 0;
-	struct tls_call c = {
+	struct cf_thread *n = this_thread();
+	if (!n)
+		return 0;
+	n->call[writes(call)] = (struct tls_call){
 		.object = object,
 		.data = data,
 		.count = call == CF_CALL_WRITE_EX2 ? PT_REGS_PARM5(ctx) : counted,
 		.began_ns = bpf_ktime_get_boot_ns(),
 		.cookie = cookie,
 	};
-	u64 key = call_key((u32)bpf_get_current_pid_tgid(), call);
-	if (bpf_map_update_elem(&tls_calls, &key, &c, BPF_ANY))
-		count(CF_CNT_LOST_MAP, 1);
 	return 0;
 }
 
@@ -133,17 +128,13 @@ int BPF_KPROBE(tls_return)
 	struct cf_target *t = current_target();
 	if (!t)
 		return 0;
-	u64 cookie = bpf_get_attach_cookie(ctx);
-	u64 key = call_key((u32)bpf_get_current_pid_tgid(), CF_COOKIE_CALL(cookie));
-	struct tls_call *pending = bpf_map_lookup_elem(&tls_calls, &key);
-	if (!pending)
+	bool written = writes(CF_COOKIE_CALL(bpf_get_attach_cookie(ctx)));
+	struct tls_call c;
+	if (!tls_take_call(written, &c))
 		return 0;
-	struct tls_call c = *pending;
-	bpf_map_delete_elem(&tls_calls, &key);
 	u64 len = moved(&c, ctx);
 	if (!len)
 		return 0;
-	bool written = key & 1;
 	struct cf_object *o = tls_object(c.object, c.cookie, directions(c.cookie, written), ~0u, t);
 	if (!o)
 		return 0;

@@ -81,16 +81,11 @@ static __always_inline struct cf_object *tls_object(u64 object, u64 cookie, u32 
 /* The socket of a memory BIO was read just before on this thread, or will be written just after. */
 static __always_inline void tls_bind_neighbour(u64 object, struct cf_object *o, bool written)
 {
-	u32 tid = (u32)bpf_get_current_pid_tgid();
-
 	if (o->socket)
 		return;
-	struct neighbour *n = bpf_map_lookup_elem(&neighbours, &tid);
-	if (!n) {
-		struct neighbour fresh = { .written_object = written ? object : 0 };
-		bpf_map_update_elem(&neighbours, &tid, &fresh, BPF_ANY);
+	struct cf_thread *n = this_thread();
+	if (!n)
 		return;
-	}
 	if (written) {
 		n->written_object = object;
 		return;
@@ -99,6 +94,18 @@ static __always_inline void tls_bind_neighbour(u64 object, struct cf_object *o, 
 		tls_bind(object, n->read_socket, CF_BIND_ADJACENT);
 		n->read_socket = 0;
 	}
+}
+
+/* The call that this thread was in, which is over; false: none was seen to begin. */
+static __always_inline bool tls_take_call(bool written, struct tls_call *out)
+{
+	struct cf_thread *n = known_thread();
+
+	if (!n || !n->call[written].cookie)
+		return false;
+	*out = n->call[written];
+	n->call[written].cookie = 0;
+	return true;
 }
 
 #endif

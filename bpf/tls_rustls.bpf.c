@@ -95,18 +95,16 @@ int BPF_KPROBE(rustls_encrypt, u64 result, u64 self, u64 message, u64 seq)
 SEC("uprobe")
 int BPF_KPROBE(rustls_decrypt, u64 result, u64 self, u64 message, u64 seq)
 {
-	if (!current_target())
+	struct cf_thread *n = current_target() ? this_thread() : NULL;
+	if (!n)
 		return 0;
-	u64 key = (u64)(u32)bpf_get_current_pid_tgid() << 1;
-	struct tls_call c = {
+	n->call[0] = (struct tls_call){
 		.object = self,
 		.data = result,
 		.count = seq,
 		.began_ns = bpf_ktime_get_boot_ns(),
 		.cookie = bpf_get_attach_cookie(ctx),
 	};
-	if (bpf_map_update_elem(&tls_calls, &key, &c, BPF_ANY))
-		count(CF_CNT_LOST_MAP, 1);
 	return 0;
 }
 
@@ -114,16 +112,11 @@ SEC("uretprobe")
 int BPF_KPROBE(rustls_decrypted)
 {
 	struct cf_target *t = current_target();
-	u64 key = (u64)(u32)bpf_get_current_pid_tgid() << 1;
 	struct inbound m;
+	struct tls_call c;
 
-	if (!t)
+	if (!t || !tls_take_call(false, &c))
 		return 0;
-	struct tls_call *pending = bpf_map_lookup_elem(&tls_calls, &key);
-	if (!pending)
-		return 0;
-	struct tls_call c = *pending;
-	bpf_map_delete_elem(&tls_calls, &key);
 	if (bpf_probe_read_user(&m, sizeof(m), (void *)c.data) || (u8)m.result != RESULT_OK)
 		return 0;
 	struct cf_object *o = half_of(c.object, c.count, (u8)m.type, DIR_IN, c.cookie, t);
