@@ -36,7 +36,7 @@ struct cf_task {
 };
 
 /* One record of the control ring: what capture must know at once. */
-enum cf_notice_kind { CF_NOTICE_EXEC = 1, CF_NOTICE_MAP = 2, CF_NOTICE_EXIT = 3 };
+enum cf_notice_kind { CF_NOTICE_EXEC = 1, CF_NOTICE_MAP = 2, CF_NOTICE_EXIT = 3, CF_NOTICE_CGROUP = 4 };
 struct cf_notice {
 	unsigned int kind;
 	unsigned int pid;

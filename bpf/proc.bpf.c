@@ -371,6 +371,14 @@ int BPF_PROG(proc_syscall, struct pt_regs *regs, long ret)
 	return 0;
 }
 
+/* A process enters a control group: it may be one that is watched (docker exec, runc exec). Loaded only then. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(proc_enter, struct cgroup *to, const char *path, struct task_struct *task)
+{
+	notice(CF_NOTICE_CGROUP, task->tgid, task->group_leader->start_boottime, 0);
+	return 0;
+}
+
 SEC("iter/task")
 int proc_list(struct bpf_iter__task *ctx)
 {

@@ -514,6 +514,11 @@ static int count_args(const struct options *o, char *why)
 		    o->args[c->max_args], c->name, c->args);
 }
 
+static bool names_target(const struct options *o)
+{
+	return o->n_pids || o->container || o->cgroup || o->comm;
+}
+
 /* What a command cannot do without. */
 static int required(const struct options *o, char *why)
 {
@@ -521,9 +526,9 @@ static int required(const struct options *o, char *why)
 
 	if (bit == CMD_RECORD && !o->capture)
 		return FAIL(why, "record needs the name of the capture file: -w FILE");
-	if (bit == CMD_RECORD && o->n_pids && o->n_args)
+	if (bit == CMD_RECORD && names_target(o) && o->n_args)
 		return FAIL(why, "record takes --pid or a command, not both");
-	if ((bit == CMD_ATTACH || (bit == CMD_RECORD && !o->n_args)) && !o->n_pids)
+	if ((bit == CMD_ATTACH || (bit == CMD_RECORD && !o->n_args)) && !names_target(o))
 		return FAIL(why,
 			    "%s needs to know whom to watch: --pid N; or start it: cf-observe run "
 			    "-- CMD...",

@@ -27,6 +27,9 @@ struct options {
 	uint32_t pids[OPTIONS_MAX_PIDS];
 	size_t n_pids;
 	unsigned pids_from; /* which source named them */
+	const char *container; /* id, the beginning of one, or name */
+	const char *cgroup;
+	const char *comm;
 	const char *output;
 	const char *capture;  /* -w */
 	uint64_t duration_ns; /* 0: until the target ends */

@@ -21,6 +21,14 @@ static const char GROUP_MESSAGES[] = "Messages";
 const struct option_row option_rows[] = {
 	{ "pid", 'p', OPT_PIDS, AT(pids), "N[,N...]", GROUP_TARGET, CMD_ATTACH | CMD_RECORD | CMD_DOCTOR,
 	  "these processes, with their threads and all descendants", NULL },
+	{ "container", 'c', OPT_TEXT, AT(container), "ID|NAME", GROUP_TARGET, CMD_ATTACH | CMD_RECORD,
+	  "all processes of a container, also those that enter it later",
+	  "An id, the beginning of one, or a name; Docker, containerd, CRI-O, podman and runc. No "
+	  "runtime is asked." },
+	{ "cgroup", 0, OPT_TEXT, AT(cgroup), "PATH", GROUP_TARGET, CMD_ATTACH | CMD_RECORD,
+	  "all processes in a control group and below it", NULL },
+	{ "comm", 0, OPT_TEXT, AT(comm), "GLOB", GROUP_TARGET, CMD_ATTACH | CMD_RECORD,
+	  "processes by the name the kernel has", "Names lie: prefer --pid." },
 	{ "duration", 0, OPT_TIME, AT(duration_ns), "TIME", GROUP_TARGET, CMD_LIVE,
 	  "stop after this long: 90, 1.5m, 2h (default: when the target ends)", NULL },
 	{ "buffer", 0, OPT_SIZE, AT(buffer), "SIZE", GROUP_TARGET, CMD_LIVE,

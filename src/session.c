@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "capture/capture.h"
+#include "capture/container.h"
 #include "capture/doctor.h"
 #include "command.h"
 #include "observe.h"
@@ -83,6 +84,7 @@ static void put_host(struct buf *b, char **command)
 struct session {
 	const struct options *options;
 	struct capture *capture;
+	struct container container;
 	struct held held;
 	sigset_t before; /* signal mask */
 	int signal_fd;
@@ -145,17 +147,50 @@ static int open_capture(struct session *s)
 		.ring_bytes = s->options->buffer,
 		.duration_ns = s->options->duration_ns,
 		.exit_with_targets = true,
+		.group = { .cgroup = s->options->cgroup, .comm = s->options->comm },
 		.command_pid = (uint32_t)s->held.pid,
 		.host_json = buf_span(&s->host),
 	};
-	char why[256];
+	char why[512];
 
-	int err = capture_open(&co, &s->capture, why, sizeof(why));
-	if (err) {
+	if (s->options->container) {
+		if (container_find(s->options->container, &s->container, why, sizeof(why))) {
+			log_error("%s", why);
+			return EXIT_TARGET;
+		}
+		co.group.container = &s->container;
+	}
+	if (capture_open(&co, &s->capture, why, sizeof(why))) {
 		log_error("%s", why);
 		return EXIT_HOST;
 	}
 	return 0;
+}
+
+static int follow_one(struct session *s, uint32_t pid)
+{
+	char why[256] = "";
+	int err = target_check(pid, why, sizeof(why));
+
+	if (!err)
+		err = capture_follow(s->capture, pid, command_is_held(pid));
+	if (err && *why)
+		log_error("%s", why);
+	else if (err)
+		log_error("pid %u cannot be followed: %s", pid, strerror(-err));
+	return err ? EXIT_TARGET : 0;
+}
+
+static int follow_groups(struct session *s)
+{
+	const struct options *o = s->options;
+	const char *what = o->container ? o->container : o->cgroup ? o->cgroup : o->comm;
+	int n = what ? capture_follow_group(s->capture) : 1;
+
+	if (n > 0)
+		return 0;
+	log_error(n ? "%s cannot be followed: %s" : "no process belongs to %s", what, strerror(-n));
+	return EXIT_TARGET;
 }
 
 static int follow_all(struct session *s)
@@ -163,20 +198,11 @@ static int follow_all(struct session *s)
 	if (s->held.pid)
 		return capture_follow(s->capture, (uint32_t)s->held.pid, true) ? EXIT_INTERNAL : 0;
 	for (size_t i = 0; i < s->options->n_pids; i++) {
-		uint32_t pid = s->options->pids[i];
-		char why[256] = "";
-		int err = target_check(pid, why, sizeof(why));
-		if (!err)
-			err = capture_follow(s->capture, pid, command_is_held(pid));
-		if (err) {
-			if (*why)
-				log_error("%s", why);
-			else
-				log_error("pid %u cannot be followed: %s", pid, strerror(-err));
-			return EXIT_TARGET;
-		}
+		int status = follow_one(s, s->options->pids[i]);
+		if (status)
+			return status;
 	}
-	return 0;
+	return follow_groups(s);
 }
 
 static void block_signals(struct session *s)

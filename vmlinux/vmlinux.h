@@ -176,6 +176,10 @@ struct bpf_iter__task {
 	struct task_struct *task;
 };
 
+struct cgroup {
+	int level;
+};
+
 struct linux_binprm {
 	const char *filename;
 };

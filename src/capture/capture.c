@@ -44,6 +44,11 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 	return 0;
 }
 
+static bool watches_groups(const struct capture *c)
+{
+	return c->options.group.container || c->options.group.cgroup;
+}
+
 static void set_up(struct capture *c)
 {
 	size_t size = ring_bytes(c->options.ring_bytes);
@@ -52,6 +57,7 @@ static void set_up(struct capture *c)
 	c->bpf->rodata->wake_at = size / 16;
 	c->bpf->rodata->own_pid = (uint32_t)getpid();
 	attach_prepare(c);
+	bpf_program__set_autoload(c->bpf->progs.proc_enter, watches_groups(c));
 }
 
 /* Kernels before 5.11 charge maps to this limit. */
@@ -64,19 +70,30 @@ static void raise_memlock(void)
 
 static int attach_kernel(struct capture *c)
 {
-	struct bpf_program *const progs[] = { c->bpf->progs.proc_fork, c->bpf->progs.proc_exec, c->bpf->progs.proc_exit,
-					      c->bpf->progs.proc_syscall, c->bpf->progs.net_syscall,
-					      c->bpf->progs.net_closed, c->bpf->progs.proc_list };
-	struct bpf_link **const links[] = { &c->bpf->links.proc_fork, &c->bpf->links.proc_exec, &c->bpf->links.proc_exit,
-					    &c->bpf->links.proc_syscall, &c->bpf->links.net_syscall,
-					    &c->bpf->links.net_closed, &c->bpf->links.proc_list };
+	struct observe_bpf *b = c->bpf;
+	const struct {
+		struct bpf_program *prog;
+		struct bpf_link **link;
+		bool wanted;
+	} rows[] = {
+		{ b->progs.proc_fork, &b->links.proc_fork, true },
+		{ b->progs.proc_exec, &b->links.proc_exec, true },
+		{ b->progs.proc_exit, &b->links.proc_exit, true },
+		{ b->progs.proc_syscall, &b->links.proc_syscall, true },
+		{ b->progs.net_syscall, &b->links.net_syscall, true },
+		{ b->progs.net_closed, &b->links.net_closed, true },
+		{ b->progs.proc_list, &b->links.proc_list, true },
+		{ b->progs.proc_enter, &b->links.proc_enter, watches_groups(c) },
+	};
 
-	for (size_t i = 0; i < sizeof(progs) / sizeof(progs[0]); i++) {
-		*links[i] = bpf_program__attach(progs[i]);
-		if (!*links[i])
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!rows[i].wanted)
+			continue;
+		*rows[i].link = bpf_program__attach(rows[i].prog);
+		if (!*rows[i].link)
 			return -errno;
 	}
-	c->list_fd = bpf_link__fd(c->bpf->links.proc_list);
+	c->list_fd = bpf_link__fd(b->links.proc_list);
 	return 0;
 }
 
@@ -115,6 +132,11 @@ int capture_open(const struct capture_options *o, struct capture **out, char *wh
 fail:
 	capture_close(c);
 	return err;
+}
+
+int capture_follow_group(struct capture *c)
+{
+	return follow_group(c);
 }
 
 int capture_ring_fd(const struct capture *c)

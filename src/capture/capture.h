@@ -8,6 +8,14 @@
 #include "base/span.h"
 
 struct capture;
+struct container;
+
+/* Processes by what they are in or how they are called; exactly one member is set. */
+struct capture_group {
+	const struct container *container;
+	const char *cgroup;
+	const char *comm; /* a shell pattern of the name the kernel has */
+};
 
 struct capture_options {
 	size_t ring_bytes;      /* 0: min(64 MiB, 1/64 of memory); else rounded up to a power of two */
@@ -15,6 +23,7 @@ struct capture_options {
 	bool isolate;           /* probes per process instead of per file */
 	struct span host_json;  /* first fact: see CF_FACT_HOST */
 	bool exit_with_targets; /* stop when the last target has ended */
+	struct capture_group group; /* who enters a container or control group later is followed, too */
 	uint32_t command_pid;   /* of `run`: it gets the first signal, and the observation ends with it; 0: none */
 };
 
@@ -31,6 +40,9 @@ void capture_ahead(struct capture *c, const char *program);
  * it maps until then is ours.
  */
 int capture_follow(struct capture *c, uint32_t pid, bool held);
+
+/* Follows all of options.group. The number of processes, or -errno. */
+int capture_follow_group(struct capture *c);
 
 /*
  * The process's loop: sends facts on `channel` and takes requests from it until told to stop by `signal_fd`, the time,

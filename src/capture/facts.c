@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "capture/container.h"
 #include "observe.skel.h"
 
 #include <bpf/bpf.h>
@@ -116,6 +117,29 @@ void facts_held(struct capture *c, const struct followed *f)
 	facts_send(c, CF_FACT_PROCESS, f->pid, f->start_ns);
 }
 
+static void put_some(struct buf *b, const char *name, const char *text)
+{
+	if (*text)
+		json_put_member_text(b, name, span_of(text));
+}
+
+static void put_container(struct capture *c, uint32_t pid)
+{
+	struct container k;
+
+	if (c->options.group.container)
+		k = *c->options.group.container;
+	else if (!container_of(pid, &k))
+		return;
+	json_put_key(&c->json, "container");
+	buf_add_char(&c->json, '{');
+	put_some(&c->json, "id", k.id);
+	put_some(&c->json, "name", k.name);
+	put_some(&c->json, "image", k.image);
+	put_some(&c->json, "pod", k.pod);
+	buf_add_char(&c->json, '}');
+}
+
 void facts_process(struct capture *c, const struct followed *f)
 {
 	char comm[64];
@@ -133,6 +157,7 @@ void facts_process(struct capture *c, const struct followed *f)
 	put_argv(c, f->pid);
 	if (f->root)
 		json_put_member_bool(&c->json, "root", true);
+	put_container(c, f->pid);
 	buf_add_char(&c->json, '}');
 	facts_send(c, CF_FACT_PROCESS, f->pid, f->start_ns);
 }

@@ -2,10 +2,14 @@
 #include "capture/room.h"
 
 #include "base/mem.h"
+#include "capture/container.h"
 #include "observe.skel.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -119,12 +123,67 @@ static void forget(struct capture *c, uint32_t pid, uint64_t start_ns)
 	free(f);
 }
 
+static bool belongs(const struct capture_group *g, uint32_t pid)
+{
+	char name[32], comm[64];
+
+	if (pid == (uint32_t)getpid())
+		return false;
+	if (g->container)
+		return container_has(g->container, pid);
+	if (g->cgroup)
+		return cgroup_has(g->cgroup, pid);
+	snprintf(name, sizeof(name), "/proc/%u/comm", pid);
+	AUTO_CLOSE int fd = open(name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, comm, sizeof(comm) - 1);
+	if (n <= 0)
+		return false;
+	comm[n - (comm[n - 1] == '\n')] = 0;
+	return fnmatch(g->comm, comm, 0) == 0;
+}
+
+int follow_group(struct capture *c)
+{
+	size_t n;
+	int found = 0;
+	AUTO_FREE struct cf_task *tasks = list_tasks(c, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!belongs(&c->options.group, tasks[i].pid))
+			continue;
+		struct followed *f = map_get(&c->procs, tasks[i].pid);
+		if (f && f->root)
+			continue;
+		int err = follow_add(c, tasks[i].pid, true);
+		if (err && err != -ESRCH)
+			return err;
+		found += !err;
+	}
+	return found;
+}
+
+/* Somebody came into a control group; if it is the one that is watched, he is followed from here on. */
+static void on_entry(struct capture *c, const struct cf_notice *n)
+{
+	struct followed *f = map_get(&c->procs, n->pid);
+
+	if ((f && f->start_ns == n->start_ns) || !belongs(&c->options.group, n->pid) || follow_add(c, n->pid, true))
+		return;
+	f = map_get(&c->procs, n->pid);
+	facts_process(c, f);
+	f->rescan = true;
+}
+
 static void on_notice(struct capture *c, const struct cf_notice *n)
 {
 	struct followed *f;
 
 	if (n->kind == CF_NOTICE_EXIT) {
 		forget(c, n->pid, n->start_ns);
+		return;
+	}
+	if (n->kind == CF_NOTICE_CGROUP) {
+		on_entry(c, n);
 		return;
 	}
 	f = new_followed(c, n->pid, n->start_ns);

@@ -50,6 +50,7 @@ struct capture {
 
 /* follow.c */
 int follow_add(struct capture *c, uint32_t pid, bool root);
+int follow_group(struct capture *c);
 void follow_notices(struct capture *c);
 void follow_scan(struct capture *c, struct followed *f);
 void follow_free(struct capture *c);
