@@ -168,6 +168,8 @@ CF_API cf_run *cf_run_open(const cf_run_options *options);
 CF_API const char *cf_run_id(const cf_run *run);
 /* Adds members to the run's metadata; those that are there are replaced. */
 CF_API int cf_run_add_metadata(cf_run *run, cf_value object);
+/* Nothing more is recorded, but it can be read and saved until the close, which needs no reason again. why: it failed. */
+CF_API int cf_run_end(cf_run *run, const char *why);
 /* Writes the trace file and frees the run. Steps that were begun and not ended stay, marked incomplete. */
 CF_API int cf_run_close(cf_run *run);
 /* The same for a run that failed. */

@@ -69,6 +69,8 @@ int run_append(cf_run *run, struct span line)
 
 	if (run->error)
 		return fail_errno(run->error, "journal");
+	if (run->ended_ns)
+		return fail(CF_CLOSED, "run", "has ended");
 	while (done < line.len) {
 		ssize_t n = write(run->fd, line.p + done, line.len - done);
 		if (n < 0 && errno == EINTR)
@@ -463,19 +465,17 @@ static int finish_file(cf_run *run, const struct run_info *info)
 	return err ? fail_errno(err, "trace") : 0;
 }
 
-static int close_run(cf_run *run, const char *state, const char *why)
+/* Its last line. Under the run's lock. */
+static int end_run(cf_run *run, const char *state, const char *why)
 {
 	char text[64];
 	int64_t now = now_unix_ns();
-	int err = run_usable(run);
 
-	if (err)
-		return err;
-	delist(run);
-	pthread_mutex_lock(&run->lock);
+	if (run->ended_ns)
+		return 0;
 	spans_abandon(run);
 	snprintf(text, sizeof(text), "{\"state\":\"%s\"}", state);
-	err = run_merge_metadata(run, span_of(text));
+	int err = run_merge_metadata(run, span_of(text));
 	if (!err && why) {
 		struct buf b;
 		buf_init(&b, LIMIT_RUN_HEAD);
@@ -485,8 +485,36 @@ static int close_run(cf_run *run, const char *state, const char *why)
 			err = run_merge_metadata(run, buf_span(&b));
 		buf_fini(&b);
 	}
-	struct run_info info = run_info_of(run, now > run->started_ns ? now : run->started_ns);
-	int written = run->error ? run->error : append_head(run, info.ended_ns);
+	now = now > run->started_ns ? now : run->started_ns;
+	if (!run->error && append_head(run, now) && !run->error)
+		run->error = -EFBIG;
+	run->ended_ns = now;
+	return err;
+}
+
+int cf_run_end(cf_run *run, const char *why)
+{
+	int err = run_usable(run);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&run->lock);
+	err = end_run(run, why ? "failed" : "completed", why);
+	pthread_mutex_unlock(&run->lock);
+	return err;
+}
+
+static int close_run(cf_run *run, const char *state, const char *why)
+{
+	int err = run_usable(run);
+
+	if (err)
+		return err;
+	delist(run);
+	pthread_mutex_lock(&run->lock);
+	err = end_run(run, state, why);
+	struct run_info info = run_info_of(run, run->ended_ns);
+	int written = run->error;
 	if (!err && run->dir >= 0)
 		err = finish_file(run, &info);
 	if (!err && written)
@@ -519,7 +547,7 @@ static int copy_now(cf_run *run, int to)
 	arena_init(&a);
 	buf_init(&head, LIMIT_RUN_HEAD);
 	pthread_mutex_lock(&run->lock);
-	struct run_info now = run_info_of(run, 0);
+	struct run_info now = run_info_of(run, run->ended_ns);
 	int err = run_write_line(&now, &head);
 	int fd = fcntl(run->fd, F_DUPFD_CLOEXEC, 3);
 	pthread_mutex_unlock(&run->lock);

@@ -38,6 +38,7 @@ struct cf_run {
 	int fd;               /* the journal */
 	int error;            /* the first write that failed: -errno */
 	uint64_t written;     /* bytes of whole lines */
+	int64_t ended_ns;     /* 0: it goes on */
 	struct cf_span *spans;
 	uint64_t *own_ids;    /* hashes of ids that the caller chose; open addressing */
 	size_t n_own_ids, cap_own_ids;

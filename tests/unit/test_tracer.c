@@ -567,6 +567,29 @@ START_TEST(memory_may_run_out_anywhere)
 }
 END_TEST
 
+START_TEST(an_ended_run_is_whole_and_takes_nothing_more)
+{
+	cf_run *run = open_run(NULL);
+
+	fine(cf_user_input(run, "hi", NULL, NULL));
+	ck_assert_ptr_nonnull(cf_begin(run, CF_TOOL_CALL, "slow", NULL));
+	fine(cf_run_end(run, "it broke"));
+	ck_assert_int_eq(cf_user_input(run, "late", NULL, NULL), CF_CLOSED);
+	ck_assert_str_eq(cf_error(), "run: has ended");
+	fine(cf_run_end(run, NULL));
+	char *json = cf_run_to_json(run, 0);
+	ck_assert_ptr_nonnull(json);
+	snprintf(text, sizeof(text), "%s", json);
+	cf_free(json);
+	has("\"ended_at\":\"");
+	has("\"state\":\"failed\"");
+	has("it broke");
+	has("it has not ended");
+	ck_assert_ptr_null(strstr(text, "late"));
+	fine(cf_run_close(run));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("tracer");
@@ -577,6 +600,7 @@ int main(void)
 	tcase_add_test(c, every_type_with_every_field);
 	tcase_add_test(c, errors_name_the_field);
 	tcase_add_test(c, what_is_not_known_is_said);
+	tcase_add_test(c, an_ended_run_is_whole_and_takes_nothing_more);
 	tcase_add_test(c, spans_measure_and_are_parents);
 	tcase_add_test(c, steps_as_json);
 	tcase_add_test(c, builders_build);
