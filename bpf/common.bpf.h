@@ -107,6 +107,8 @@ struct tls_call {
 	u64 began_ns;
 	u64 socket; /* in stream of the socket that it used */
 	u64 cookie; /* 0: none is under way */
+	u64 room; /* rustls: the record to decrypt, */
+	u64 room_len; /* in place */
 };
 
 /*

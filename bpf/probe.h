@@ -61,7 +61,7 @@ struct cf_object {
 	unsigned char late; /* bytes had moved before the first call that was seen */
 	unsigned char unix_socket;
 	unsigned char unfreed; /* TLS: ends with its socket */
-	unsigned char pad;
+	unsigned char ok; /* rustls: what a successful result begins with */
 	unsigned long long seq; /* rustls: number of the record that is expected next */
 };
 

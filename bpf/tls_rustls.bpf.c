@@ -6,7 +6,6 @@
 #include "tls.bpf.h"
 
 #define APPLICATION_DATA 3 /* of enum ContentType */
-#define RESULT_OK 0x16     /* of Result<InboundPlainMessage, Error>: behind the variants of Error */
 #define MAX_RECORD (1 << 16)
 #define MAX_CHUNKS 4096 /* of one record, which has at most 16384 bytes */
 
@@ -18,6 +17,7 @@ struct outbound {
 	u8 type;
 };
 
+/* Result<InboundPlainMessage, Error>: Ok is the number behind those of Error, which are more in each release. */
 struct inbound {
 	u64 result; /* low byte */
 	u64 data;
@@ -98,14 +98,25 @@ int BPF_KPROBE(rustls_decrypt, u64 result, u64 self, u64 message, u64 seq)
 	struct cf_thread *n = current_target() ? this_thread() : NULL;
 	if (!n)
 		return 0;
+	u64 room[2];
+	if (bpf_probe_read_user(room, sizeof(room), (void *)message))
+		return 0;
 	n->call[0] = (struct tls_call){
 		.object = self,
 		.data = result,
 		.count = seq,
 		.began_ns = bpf_ktime_get_boot_ns(),
 		.cookie = bpf_get_attach_cookie(ctx),
+		.room = room[0],
+		.room_len = room[1],
 	};
 	return 0;
+}
+
+/* Plaintext lies where its record was; an error leaves something else there, or what the last success left. */
+static __always_inline bool is_inside(const struct inbound *m, const struct tls_call *c)
+{
+	return m->len <= MAX_RECORD && m->data >= c->room && m->data + m->len <= c->room + c->room_len;
 }
 
 SEC("uretprobe")
@@ -117,10 +128,14 @@ int BPF_KPROBE(rustls_decrypted)
 
 	if (!t || !tls_take_call(false, &c))
 		return 0;
-	if (bpf_probe_read_user(&m, sizeof(m), (void *)c.data) || (u8)m.result != RESULT_OK)
+	if (bpf_probe_read_user(&m, sizeof(m), (void *)c.data) || !is_inside(&m, &c))
 		return 0;
 	struct cf_object *o = half_of(c.object, c.count, (u8)m.type, DIR_IN, c.cookie, t);
-	if (!o || !m.len || m.len > MAX_RECORD)
+	if (!o || !m.len)
+		return 0;
+	if (!o->in_pos)
+		o->ok = m.result;
+	if (o->ok != (u8)m.result)
 		return 0;
 	tls_bind_neighbour(c.object, o, false);
 	u64 at = __sync_fetch_and_add(&o->in_pos, m.len);

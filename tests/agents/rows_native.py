@@ -21,7 +21,7 @@ NATIVE_ROWS = [
     native("bun-anthropic", ["bun-1.4.5", "node_anthropic.mjs", "stream"],
            lambda c: reasoned(conversation(c, pieces=9), c), CLAUDE),
     native("deno-2.5.6", ["deno-2.5.6"] + DENO + NODE_SYNC, lambda c: conversation(c, encoding="gzip")),
-    native("deno-2.9.6", ["deno-2.9.6"] + DENO + NODE_STREAM, lambda c: conversation(c, pieces=9)),
-    native("node-22", ["node-22.23.3"] + NODE_SYNC, lambda c: with_retry(conversation(c, encoding="gzip"), c)),
-    native("node-24", ["node-24.21.0"] + NODE_STREAM, lambda c: conversation(c, pieces=9)),
+    native("deno-stream", ["deno-2.9.6"] + DENO + NODE_STREAM, lambda c: conversation(c, pieces=9)),
+    native("node22-static", ["node-22.23.3"] + NODE_SYNC, lambda c: with_retry(conversation(c, encoding="gzip"), c)),
+    native("node24-static", ["node-24.21.0"] + NODE_STREAM, lambda c: conversation(c, pieces=9)),
 ]

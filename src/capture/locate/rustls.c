@@ -11,8 +11,9 @@
  * What the probes see (x86_64): encrypt(rdi result, rsi self, rdx msg, rcx seq). Word 0 of msg zero:
  * one slice (ptr word 1, len word 2), else an array of slices (word 0), count, start, end; the byte
  * at +32 is the content type (23 on the wire, 3 as the enum: application data). decrypt: keep rdi;
- * at the return the low byte of its word 0 is 0x16 for Ok, then payload ptr word 1, len word 2, low
- * byte of word 3 the content type.
+ * at the return the low byte of its word 0 says Ok (0x16, 0x29: behind the variants of Error), then
+ * payload ptr word 1, len word 2, low byte of word 3 the content type. The payload lies inside the
+ * record given in words 0 (ptr) and 1 (len) of msg.
  */
 #include "capture/locate/recipe.h"
 
