@@ -84,6 +84,10 @@ def reader_of(p):
     return until(lambda: [n for n in children(p.pid) if is_reader(n)], 10, "the process that reads the events")[0]
 
 
+class Skip(Exception):
+    """Cannot be run on this host; the text says why."""
+
+
 class World:
     """A directory, a model server, and everything that one test starts; all of it ends with the test."""
 
