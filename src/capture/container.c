@@ -25,7 +25,8 @@ static const struct record {
 	const char *pod[4];
 } records[] = {
 	/* Docker */
-	{ "/var/lib/docker/containers/%s/config.v2.json", { "Name" }, { "Config", "Image" }, { "Config", "Labels", "io.kubernetes.pod.name" } },
+	{ "/var/lib/docker/containers/%s/config.v2.json", { "Name" }, { "Config", "Image" },
+	  { "Config", "Labels", "io.kubernetes.pod.name" } },
 	/* containerd: CRI, then nerdctl */
 	{ "/run/containerd/io.containerd.runtime.v2.task/*/%s/config.json", { "annotations", "io.kubernetes.cri.container-name" },
 	  { "annotations", "io.kubernetes.cri.image-name" }, { "annotations", "io.kubernetes.cri.sandbox-name" } },
