@@ -124,7 +124,7 @@ def test_attach_and_detach(w):
     cycles(w, 40)
 
 
-def long_attach_and_detach(w):
+def long_attach_and_detach_1000(w):
     cycles(w, 1000)
 
 
