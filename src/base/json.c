@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include "base/lanes.h"
 #include "base/limits.h"
 
 #include <errno.h>
@@ -40,19 +41,15 @@ static bool is_hex(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* Plain characters of a string, eight at a time: no quote, backslash or control character among them. */
+/* Plain characters of a string: no quote, backslash or control character among them. */
 static const char *skip_plain(const char *p, const char *end)
 {
-	const uint64_t ones = 0x0101010101010101ull, highs = 0x8080808080808080ull;
-	uint64_t w;
-
-	while (end - p >= 8) {
-		memcpy(&w, p, 8);
-		uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-		uint64_t hit = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w);
-		if (hit & highs) /* the lowest mark is exact, those above may be borrows (both machines are little-endian) */
-			return p + (__builtin_ctzll(hit & highs) >> 3);
-		p += 8;
+	while (end - p >= 16) {
+		lanes w = lanes_at(p);
+		unsigned int n = lanes_first((lanes)((w == '"') | (w == '\\') | (w < 0x20)));
+		p += n;
+		if (n < 16)
+			return p;
 	}
 	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
 		p++;
@@ -282,6 +279,11 @@ struct json_iter json_iter(struct span raw)
 	return (struct json_iter){ .rest = span_at(raw.p + 1, raw.len - 1), .object = type == JSON_OBJECT };
 }
 
+static bool ends_scalar(char c)
+{
+	return c == ',' || c == '}' || c == ']' || (unsigned char)c <= ' ';
+}
+
 /* Behind a checked value at p; brackets are matched, strings skipped. */
 static const char *skip_value(const char *p, const char *end)
 {
@@ -300,7 +302,7 @@ static const char *skip_value(const char *p, const char *end)
 		} else if (depth) {
 			p++;
 		} else {
-			while (p < end && !strchr(",}] \t\r\n", *p))
+			while (p < end && !ends_scalar(*p))
 				p++;
 			return p;
 		}

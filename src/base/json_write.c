@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/lanes.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -27,6 +28,14 @@ static size_t plain_len(const char *p, size_t len)
 
 	while (i < len) {
 		unsigned char c = (unsigned char)p[i];
+		if (len - i >= 16) {
+			lanes w = lanes_at(p + i);
+			unsigned int n = lanes_first((lanes)((w < 0x20) | (w == '"') | (w == '\\') | (w >= 0x7f)));
+			i += n;
+			if (n == 16)
+				continue;
+			c = (unsigned char)p[i];
+		}
 		if (c < 0x80) {
 			if (needs_escape(c))
 				break;

@@ -371,20 +371,21 @@ static bool find_here(struct span t, size_t at, struct secret *out)
 
 bool secret_find(struct span t, size_t from, struct secret *out)
 {
-	size_t i = from;
-	bool in_word = from && in_set(t.p[from - 1], TOKEN);
+	size_t i = from, behind_escape = t.len;
 
 	while (i + 1 < t.len) { /* a secret has more than one character */
 		unsigned char c = (unsigned char)t.p[i];
 		uint64_t second = pairs[c];
-		if (second & C(t.p[i + 1]) && (second & WORD ? !in_word && find_word(t, i, out) : find_here(t, i, out)))
-			return true;
+		if (second & C(t.p[i + 1])) {
+			bool in_word = i && i != behind_escape && in_set(t.p[i - 1], TOKEN);
+			if (second & WORD ? !in_word && find_word(t, i, out) : find_here(t, i, out))
+				return true;
+		}
 		if (c == '\\') {
 			i += escape_len(t, i);
-			in_word = false;
+			behind_escape = i;
 			continue;
 		}
-		in_word = char_sets[c] & TOKEN;
 		i++;
 	}
 	return false;

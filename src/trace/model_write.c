@@ -1,26 +1,23 @@
 #include "trace/model.h"
 
+#include "base/lanes.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/timefmt.h"
 
 #include <errno.h>
 
-#define ONES 0x0101010101010101ull
-#define HIGHS 0x8080808080808080ull
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* Behind the next run of plain ASCII: no control character, no backslash, nothing above 0x7e. Eight bytes at a time. */
+/* Behind the next run of plain ASCII: no control character, no backslash, nothing above 0x7f. */
 static const char *skip_plain(const char *p, const char *end)
 {
-	uint64_t w;
-
-	while (end - p >= 8) {
-		memcpy(&w, p, 8);
-		uint64_t slash = w ^ (ONES * '\\');
-		if ((w | ((w - ONES * 0x20) & ~w) | ((slash - ONES) & ~slash)) & HIGHS)
-			break;
-		p += 8;
+	while (end - p >= 16) {
+		lanes w = lanes_at(p);
+		unsigned int n = lanes_first((lanes)((w < 0x20) | (w == '\\') | (w >= 0x80)));
+		p += n;
+		if (n < 16)
+			return p;
 	}
 	while (p < end && *p >= 0x20 && *p != '\\')
 		p++;

@@ -60,7 +60,7 @@ static size_t put_text(char *to, size_t n, unsigned int seed)
 	static const char *const words[] = { "the",    "request", "returns", "a \\\"list\\\"",
 					     "of",     "files,",  "then",    "reads\\n",
 					     "each",   "in",	  "order",   "and",
-					     "writes", "0x1f",	  "back.",   "über" };
+					     "writes", "0x1f",	  "back.",   "für" };
 	size_t len = 0;
 
 	while (len + 16 < n) {
