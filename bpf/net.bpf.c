@@ -376,6 +376,22 @@ static __always_inline int on_transfer(struct pt_regs *regs, u64 nr, long ret, s
 	return 0;
 }
 
+/* Bytes that never pass the process's memory (sendfile, splice): the position moves on, and the reader sees a gap. */
+static __always_inline void on_unseen(u32 fd, bool written, long ret, struct cf_target *t)
+{
+	struct place at;
+	bool fresh = false;
+
+	if (!find_place(fd, written, &at) || !at.sk)
+		return;
+	struct cf_object *o = object_at(&at, t, &fresh);
+	if (!o)
+		return;
+	__sync_fetch_and_add(written ? &o->out_pos : &o->in_pos, ret);
+	if (fresh)
+		put_open(o, at.sk, fd, t->start_ns);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(net_syscall, struct pt_regs *regs, long ret)
 {
@@ -392,12 +408,24 @@ int BPF_PROG(net_syscall, struct pt_regs *regs, long ret)
 	case NR_recvfrom:
 	case NR_sendmsg:
 	case NR_recvmsg:
+	case NR_sendfile:
+	case NR_splice:
 		break;
 	default:
 		return 0;
 	}
 	struct cf_target *t = current_target();
-	return t ? on_transfer(regs, nr, ret, t) : 0;
+	if (!t)
+		return 0;
+	if (nr == NR_sendfile) {
+		on_unseen(SYSCALL_ARG1(regs), true, ret, t);
+	} else if (nr == NR_splice) {
+		on_unseen(SYSCALL_ARG1(regs), false, ret, t);
+		on_unseen(SYSCALL_ARG3(regs), true, ret, t);
+	} else {
+		on_transfer(regs, nr, ret, t);
+	}
+	return 0;
 }
 
 /* Reset by the peer, with bytes that the process may still fetch? Nobody can when it was closed at this end. */
