@@ -25,6 +25,33 @@ static void drop_capabilities(void)
 		log_warn("capabilities could not be given up: %s", strerror(errno));
 }
 
+/*
+ * What capturing needs: BPF programs and probes (BPF, PERFMON; SYS_ADMIN for probes by perf events, before Linux 6.6, and
+ * for /proc/PID/map_files), the files and namespaces of any target (SYS_PTRACE, DAC_READ_SEARCH), and to pass a signal on
+ * to the command and end its own helpers (KILL).
+ */
+static const int capture_capabilities[] = {
+	CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_KILL, CAP_PERFMON, CAP_BPF, CAP_CHECKPOINT_RESTORE,
+};
+
+void sandbox_capture(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct have[2], keep[2] = { { 0 } };
+
+	if (syscall(SYS_capget, &h, have))
+		return;
+	for (size_t i = 0; i < sizeof(capture_capabilities) / sizeof(capture_capabilities[0]); i++) {
+		int cap = capture_capabilities[i];
+		keep[cap / 32].permitted |= have[cap / 32].permitted & 1u << cap % 32;
+	}
+	for (int i = 0; i < 2; i++)
+		keep[i].effective = keep[i].permitted;
+	if (syscall(SYS_capset, &h, keep))
+		log_warn("capabilities that are not needed could not be given up: %s", strerror(errno));
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 static void close_others(int a, int b)
 {
 	int low = a < b ? a : b, high = a < b ? b : a;

@@ -13,6 +13,7 @@
 #include "capture/doctor.h"
 #include "command.h"
 #include "observe.h"
+#include "sandbox.h"
 #include "unprivileged.h"
 
 #include <errno.h>
@@ -249,6 +250,7 @@ static int session(const struct options *o, char **command)
 	if (!status && start_observer(&s))
 		status = EXIT_INTERNAL;
 	if (!status) {
+		sandbox_capture();
 		/* Nothing is captured, and no command starts, before there is a place to write to. */
 		if (observer_ready(&s))
 			capture_loop(s.capture, s.channel[0], s.signal_fd, ready_fd(&s));
