@@ -35,6 +35,8 @@ struct side {
 	struct buf hold; /* begun in an earlier feed: preface, frame head, payload; AT_LOST: all */
 	size_t scanned;
 	bool skipped;	       /* AT_LOST: bytes before `hold` were passed over */
+	size_t now_from;       /* AT_LOST: from here on `hold` came at now_ns; what is before it by before_ns */
+	uint64_t now_ns, before_ns;
 	struct buf block;      /* header block over several frames */
 	uint32_t block_stream; /* 0: none open */
 	bool block_ends;       /* its HEADERS frame had END_STREAM */
@@ -318,6 +320,11 @@ static void step_lost(struct h2 *h, struct side *s, struct cursor *cur)
 	size_t n = cur->len < FIND_SLICE ? cur->len : FIND_SLICE;
 	size_t at;
 
+	if (cur->ts_ns != s->now_ns) {
+		s->before_ns = s->now_ns;
+		s->now_ns = cur->ts_ns;
+		s->now_from = s->hold.len;
+	}
 	buf_add(&s->hold, cur->p, n);
 	advance(cur, n);
 	if (h2_find_start(buf_span(&s->hold), &s->scanned, &at) == VERDICT_YES) {
@@ -325,11 +332,12 @@ static void step_lost(struct h2 *h, struct side *s, struct cursor *cur)
 		s->hold = (struct buf){ .max = LIMIT_HTTP_HEAD };
 		s->at = AT_HEAD;
 		if (at || s->skipped)
-			h2_on_lost(&h->streams, s->dir);
+			h2_on_lost(&h->streams, s->dir, at <= s->now_from ? s->before_ns : s->now_ns);
 		s->skipped = false;
 		side_run(h, s, (struct cursor){ held.p + at, held.len - at, cur->ts_ns });
 		buf_fini(&held);
 	} else if (s->hold.len > FIND_HELD) {
+		s->now_from -= s->now_from < s->scanned ? s->now_from : s->scanned;
 		buf_shift(&s->hold, s->scanned);
 		s->skipped = true;
 		s->scanned = 0;
@@ -392,8 +400,9 @@ static void h2_gap(void *state, enum dir dir, uint64_t missing, uint64_t ts_ns)
 	buf_clear(&s->block);
 	s->block_stream = 0;
 	s->scanned = 0;
+	s->now_from = 0;
 	s->at = AT_LOST;
-	h2_on_lost(&h->streams, dir);
+	h2_on_lost(&h->streams, dir, ts_ns);
 }
 
 static void h2_eof(void *state, enum dir dir, uint64_t ts_ns)

@@ -81,8 +81,8 @@ void h2_on_data(struct h2_streams *s, enum dir dir, uint32_t id, const char *p, 
 		uint64_t ts_ns);
 /* Bytes missing inside a DATA frame of this stream. */
 void h2_on_hole(struct h2_streams *s, enum dir dir, uint32_t id, uint64_t missing);
-/* Frames of any stream may be missing. */
-void h2_on_lost(struct h2_streams *s, enum dir dir);
+/* Frames of any stream may be missing, the last of them at until_ns. */
+void h2_on_lost(struct h2_streams *s, enum dir dir, uint64_t until_ns);
 void h2_on_end(struct h2_streams *s, enum dir dir, uint32_t id, uint64_t ts_ns);
 void h2_on_reset(struct h2_streams *s, uint32_t id, uint32_t code);
 /* Streams above `last` are not served. */

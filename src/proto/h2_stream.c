@@ -266,13 +266,15 @@ void h2_on_hole(struct h2_streams *s, enum dir dir, uint32_t id, uint64_t missin
 		body_gap(body_of(s, x, dir), missing);
 }
 
-void h2_on_lost(struct h2_streams *s, enum dir dir)
+void h2_on_lost(struct h2_streams *s, enum dir dir, uint64_t until_ns)
 {
 	s->unsure[dir] = true;
 	hpack_lose(s->hpack[dir]);
 	for (struct xfer *x = s->first; x; x = x->next) {
 		bool request = dir == s->requests;
 		if (request ? x->request_done : x->response_done)
+			continue;
+		if (x->ex.request.began_ns > until_ns) /* what was lost had come before it was asked */
 			continue;
 		body_gap(body_of(s, x, dir), 0);
 		x->request_loose |= request;
