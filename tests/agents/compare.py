@@ -18,7 +18,7 @@ import sys
 import warnings
 
 import exact
-from truth import Truth, flat, merged
+from truth import Truth, flat, joined, merged, offered
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 UUID4 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
@@ -183,7 +183,7 @@ def key(value):
 
 def want_messages(call):
     messages = [(r, list(p)) for r, p in call.input]
-    return merged(messages) if call.dialect == "openai.responses" else messages
+    return joined(merged(messages) if call.dialect == "openai.responses" else messages)
 
 
 def check_call(call, step, cells, where):
@@ -201,6 +201,7 @@ def check_call(call, step, cells, where):
         got = step.canonical_input() if step else ABSENT
         if step and call.dialect == "openai.responses":
             got = merged(got)
+        got = joined(got) if step else got
     except (KeyError, ValueError, AttributeError, RecursionError) as e:
         got = "unreadable: %r" % e
     cell("input", want_messages(call), got)
@@ -230,7 +231,7 @@ def check_call(call, step, cells, where):
     cell("request id", call.row["request_id"], http.get("request_id", ABSENT))
     cell("stream", call.stream, meta.get("stream", False if step else ABSENT))
     cell("http status", call.status, http.get("status", ABSENT))
-    cell("tools offered", sorted(t.get("name") or t["function"]["name"] for t in call.body.get("tools") or []),
+    cell("tools offered", sorted(offered(call.body)),
          sorted(meta.get("tools_offered") or []) if step else ABSENT)
     if call.usage and call.complete:
         want = dict(call.usage)

@@ -4,7 +4,7 @@ import os
 import uuid
 
 import exact
-from truth import Truth
+from truth import Truth, offered
 
 
 def stamp(t, plus_ms=0):
@@ -41,7 +41,7 @@ def llm_step(call, ident):
     meta = {"source": "tls", "provenance": "observed", "dialect": call.dialect, "stream": call.stream,
             "http": {"method": "POST", "path": call.row["path"], "status": call.status,
                      "request_id": call.row["request_id"]},
-            "tools_offered": [t.get("name") or t["function"]["name"] for t in call.body.get("tools") or []]}
+            "tools_offered": offered(call.body)}
     if call.row["id"]:
         meta["response_id"] = call.row["id"]
     if call.refusal:

@@ -17,6 +17,7 @@ import time
 
 import compare
 import oracle
+from clients import cli
 from rows import HERE, ROWS, Canaries
 from rows_native import NATIVE_ROWS
 
@@ -130,7 +131,12 @@ class Setting:
         """`before` is the observer: it runs as root and makes its child who ran sudo."""
         for path in (self.dir, self.env["CF_TEST_DIR"]):
             os.chown(path, sudo_user().get("user", -1), sudo_user().get("group", -1))
-        return Process(list(before) + self.row.argv(self.root), dict(self.env, **env), self.dir, "agent",
+        env = dict(self.env, **env)
+        argv = self.row.argv(self.root)
+        if "cli" in self.row.env:
+            argv, more = cli.prepare(self.row.env["cli"], argv[0], env, "CF_TEST_WAIT" in env)
+            env.update(more)
+        return Process(list(before) + argv, env, self.dir, "agent",
                        **({} if before else sudo_user()))
 
     def settle(self):

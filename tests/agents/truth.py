@@ -165,6 +165,25 @@ def merged(messages):
     return out
 
 
+def joined(messages):
+    """Neighbouring texts of a message as one: where one part ends says nothing."""
+    out = []
+    for role, parts in messages:
+        kept = []
+        for p in parts:
+            if kept and p[0] == "text" and kept[-1][0] == "text":
+                kept[-1] = ("text", "%s\n%s" % (kept[-1][1], p[1]))
+            else:
+                kept.append(p)
+        out.append((role, kept))
+    return out
+
+
+def offered(body):
+    """Names of tools; one that the provider runs itself has only a type."""
+    return [t.get("name") or (t.get("function") or {}).get("name") or t.get("type") for t in body.get("tools") or []]
+
+
 class Tool:
     def __init__(self, call, ident, name, arguments):
         self.call, self.id, self.name = call, ident, name
@@ -223,7 +242,8 @@ class Truth:
         """A call goes on where the longest earlier input is its beginning; what users said beyond that is new."""
         known = []
         for call in self.calls:
-            messages = call.input
+            # A system prompt may differ from call to call (Claude Code signs it): it opens no conversation.
+            messages = [m for m in call.input if m[0] != "system"]
             base = 0
             previous = call.body.get("previous_response_id")
             if not previous:
