@@ -17,9 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define POLL_MS 10            /* the kernel wakes us only when the ring fills; this is how late a step may be told */
+/* The kernel wakes us only when the ring fills: this is how late a step may be told, while there is traffic and without. */
+#define POLL_MS 10
+#define POLL_IDLE_MS 100
 #define SLICE_BYTES (4 * MIB) /* parsed before the ring is drained again */
-#define DRAIN_BYTES (1 * MIB) /* copied before the room is given back */
 #define FACT_MAX (256 * KIB)
 
 struct observer {
@@ -39,57 +40,6 @@ static void ask(void *ctx, const struct request *r)
 
 	/* Never waits: capture may be waiting for us. Unasked, a socket stays sampled, which the trace shows. */
 	send(o->channel, r, sizeof(*r), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-/* Everything that was in the ring when the call began, as far as the queue has room. */
-static void drain(struct observer *o)
-{
-	const struct cf_event *e;
-	size_t left = ring_waiting(&o->ring), copied = 0;
-
-	while (left && (e = ring_next(&o->ring))) {
-		if (!queue_push(&o->queue, e))
-			return; /* not released: it is read again; what the kernel cannot place then it counts */
-		copied += e->size;
-		left -= e->size < left ? e->size : left;
-		if (copied >= DRAIN_BYTES) {
-			ring_release(&o->ring);
-			copied = 0;
-		}
-	}
-	ring_release(&o->ring);
-}
-
-/* One fact into the queue; false: there is none now. */
-static bool take_one(struct observer *o, bool first)
-{
-	static _Alignas(8) char room[FACT_MAX];
-	const struct cf_event *e = (const void *)room;
-	ssize_t n;
-
-	do
-		n = recv(o->channel, room, sizeof(room), first ? 0 : MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
-		return false;
-	if (n <= 0) {
-		o->channel_ended = true;
-		return false;
-	}
-	if ((size_t)n < sizeof(*e) || e->size != (size_t)n)
-		return true;
-	/* A fact speaks of what happened before it: the ring goes first. But not before those that say who is watched. */
-	if (!first)
-		drain(o);
-	queue_push(&o->queue, e);
-	return !first || e->kind != CF_FACT_READY;
-}
-
-static void take_facts(struct observer *o)
-{
-	while (!o->channel_ended && o->queue.bytes < o->queue.max / 2)
-		if (!take_one(o, false))
-			return;
 }
 
 /* Where the bytes of the outside world begin in a record; 0: it has none. */
@@ -148,17 +98,53 @@ static void parse_slice(struct observer *o)
 		pipeline_flush(o->pipeline);
 }
 
+/* One fact into the queue; false: there is none now. */
+static bool take_one(struct observer *o, bool first)
+{
+	static _Alignas(8) char room[FACT_MAX];
+	const struct cf_event *e = (const void *)room;
+	ssize_t n;
+
+	do
+		n = recv(o->channel, room, sizeof(room), first ? 0 : MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (n <= 0) {
+		o->channel_ended = true;
+		return false;
+	}
+	if ((size_t)n < sizeof(*e) || e->size != (size_t)n)
+		return true;
+	/* A fact speaks of what happened before it: the ring goes first. But not before those that say who is watched. */
+	for (unsigned long end = ring_end(&o->ring); !first && !queue_drain(&o->queue, &o->ring, end);)
+		parse_slice(o);
+	while (!queue_push(&o->queue, e))
+		parse_slice(o);
+	return !first || e->kind != CF_FACT_READY;
+}
+
+static void take_facts(struct observer *o)
+{
+	while (!o->channel_ended && o->queue.bytes < o->queue.max / 2)
+		if (!take_one(o, false))
+			return;
+}
+
 static void loop(struct observer *o, int ring_fd)
 {
 	struct pollfd p[] = { { .fd = ring_fd, .events = POLLIN }, { .fd = o->channel, .events = POLLIN } };
+
+	int wait_ms = POLL_MS;
 
 	while (take_one(o, true))
 		;
 	while (!o->channel_ended || o->queue.bytes || ring_waiting(&o->ring)) {
 		if (o->channel_ended)
 			p[1].fd = -1;
-		poll(p, 2, o->queue.bytes ? 0 : POLL_MS);
-		drain(o);
+		poll(p, 2, o->queue.bytes ? 0 : wait_ms);
+		wait_ms = ring_waiting(&o->ring) ? POLL_MS : wait_ms * 2 < POLL_IDLE_MS ? wait_ms * 2 : POLL_IDLE_MS;
+		queue_drain(&o->queue, &o->ring, ring_end(&o->ring));
 		take_facts(o);
 		parse_slice(o);
 	}

@@ -24,8 +24,9 @@ const struct cf_event *ring_next(struct ring *r);
 const void *ring_next_raw(struct ring *r, size_t *len);
 /* Gives all that was read back to the kernel. */
 void ring_release(struct ring *r);
-/* Bytes waiting. */
+/* Bytes waiting, and the place behind them. */
 size_t ring_waiting(const struct ring *r);
+unsigned long ring_end(const struct ring *r);
 
 /* Records between draining and parsing, first in first out, with a maximum. */
 struct queue_block;
@@ -40,6 +41,11 @@ void queue_fini(struct queue *q);
 bool queue_push(struct queue *q, const struct cf_event *e);
 /* The oldest record, or NULL; valid until the next queue_pop. */
 const struct cf_event *queue_pop(struct queue *q);
+/*
+ * Moves what is in the ring before `end` into the queue and gives its room back. false: the queue is full; what does not fit
+ * stays in the ring, in its order, and what the kernel cannot place then it counts.
+ */
+bool queue_drain(struct queue *q, struct ring *r, unsigned long end);
 
 /* Makes the record of a fact in `out` (cleared first). */
 const struct cf_event *fact_make(struct buf *out, uint16_t kind, uint64_t ts_ns, uint32_t pid, uint64_t start_ns,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define BLOCK_ROOM (1 * MIB)
+#define DRAIN_BYTES (1 * MIB) /* copied before the room is given back to the kernel */
 
 struct queue_block {
 	struct queue_block *next;
@@ -79,4 +80,25 @@ const struct cf_event *queue_pop(struct queue *q)
 	b->from += n;
 	q->bytes -= n;
 	return e;
+}
+
+bool queue_drain(struct queue *q, struct ring *r, unsigned long end)
+{
+	unsigned long kept = r->at, released = r->at;
+	const struct cf_event *e;
+	bool room = true;
+
+	while (room && r->at < end && (e = ring_next(r))) {
+		room = queue_push(q, e);
+		if (!room)
+			break;
+		kept = r->at;
+		if (kept - released >= DRAIN_BYTES) {
+			ring_release(r);
+			released = kept;
+		}
+	}
+	r->at = room ? r->at : kept;
+	ring_release(r);
+	return room;
 }

@@ -73,7 +73,12 @@ void ring_release(struct ring *r)
 	__atomic_store_n(r->consumer, r->at, __ATOMIC_RELEASE);
 }
 
+unsigned long ring_end(const struct ring *r)
+{
+	return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+}
+
 size_t ring_waiting(const struct ring *r)
 {
-	return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE) - r->at;
+	return ring_end(r) - r->at;
 }
