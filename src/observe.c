@@ -21,6 +21,8 @@
 #define POLL_MS 10
 #define POLL_IDLE_MS 100
 #define SLICE_BYTES (4 * MIB) /* parsed before the ring is drained again */
+#define DIRECT_SHARE 8           /* of the ring, that may wait while records are parsed in it */
+#define RELEASE_BYTES (64 * KIB) /* parsed in the ring before the room is given back */
 #define FACT_MAX (256 * KIB)
 
 struct observer {
@@ -85,6 +87,31 @@ static void handle(struct observer *o, const struct cf_event *e)
 		pipeline_event(o->pipeline, e);
 }
 
+/*
+ * With nothing queued and little waiting, records are parsed where they lie: half of the work on bulk data is copying it.
+ * What a slow parser would keep from the kernel meanwhile is little too.
+ */
+static void parse_ring(struct observer *o)
+{
+	const struct cf_event *e;
+	size_t done = 0, waiting = ring_waiting(&o->ring);
+
+	if (o->record || o->queue.bytes || waiting > o->ring.size / DIRECT_SHARE)
+		return;
+	unsigned long end = ring_end(&o->ring), released = o->ring.at;
+	while (o->ring.at < end && (e = ring_next(&o->ring))) {
+		done += e->size;
+		pipeline_event(o->pipeline, e);
+		if (o->ring.at - released >= RELEASE_BYTES) {
+			ring_release(&o->ring);
+			released = o->ring.at;
+		}
+	}
+	ring_release(&o->ring);
+	if (done)
+		pipeline_flush(o->pipeline);
+}
+
 static void parse_slice(struct observer *o)
 {
 	const struct cf_event *e;
@@ -144,6 +171,7 @@ static void loop(struct observer *o, int ring_fd)
 			p[1].fd = -1;
 		poll(p, 2, o->queue.bytes ? 0 : wait_ms);
 		wait_ms = ring_waiting(&o->ring) ? POLL_MS : wait_ms * 2 < POLL_IDLE_MS ? wait_ms * 2 : POLL_IDLE_MS;
+		parse_ring(o);
 		queue_drain(&o->queue, &o->ring, ring_end(&o->ring));
 		take_facts(o);
 		parse_slice(o);
