@@ -227,6 +227,13 @@ static void collect(const struct locate_lib *lib, struct probe_set sets[N_PROGRA
 			if (shapes[k].func != s->func)
 				continue;
 			uint64_t cookie = CF_COOKIE(shapes[k].library, shapes[k].call) | unfreed;
+			if (s->inner_off && (s->func == FN_SSL_READ || s->func == FN_SSL_WRITE))
+				continue; /* seen where its _ex is */
+			if (s->inner_off) {
+				add_probe(&sets[shapes[k].enter], s->inner_off, cookie);
+				add_probe(&sets[shapes[k].leave], s->inner_off, cookie);
+				continue;
+			}
 			add_probe(&sets[shapes[k].enter], s->entry_off, cookie);
 			if (shapes[k].leave != ON_NOTHING)
 				add_leave(&sets[shapes[k].leave], s, cookie);

@@ -65,6 +65,8 @@ struct locate_site {
 	uint64_t ret_off; /* where a uretprobe may sit (the return address still on top of the
 			     * stack); 0: never use one here (Go moves its stacks). Equal to
 			     * entry_off wherever the cheap instruction allows it. */
+	uint64_t inner_off; /* OpenSSL: function with the shape of this one's _ex that both call, and
+			     * that is cheaper to probe instead of both; 0: none */
 	uint32_t n_rets;  /* Go: file offsets of the RET instructions */
 	uint64_t rets[LOCATE_MAX_RETS];
 };

@@ -22,11 +22,11 @@ $(AGENTS)/.node: tests/agents/package.json tests/agents/package-lock.json
 # Native agents: what is fetched (some 2 GB below build/parts), and what local Go and Rust toolchains build.
 AGENT_PARTS := $(shell grep -o '"[a-z]*-[0-9][0-9.]*"' tests/agents/rows_native.py 2>/dev/null | tr -d '"' | sort -u)
 GO_AGENT := $(wildcard tests/agents/clients/go_http/*)
-RUST_AGENT := $(wildcard tests/agents/clients/rust_ureq/*.* tests/agents/clients/rust_ureq/src/*)
+RUST_AGENT := $(wildcard tests/agents/clients/rust_ureq*/*.* tests/agents/clients/rust_ureq/src/*)
 agents-native: agents-setup
 	@tests/locate/fetch.sh $(B)/parts $(AGENT_PARTS) || true
 	@mkdir -p $(AGENTS)/bin
-	@$(MAKE) --no-print-directory -k $(AGENTS)/bin/go-pie $(AGENTS)/bin/rust-ureq || true
+	@$(MAKE) --no-print-directory -k $(AGENTS)/bin/go-pie $(AGENTS)/bin/rust-ureq $(AGENTS)/bin/rust-symbols || true
 $(AGENTS)/bin/go-pie: $(GO_AGENT)
 	cd tests/agents/clients/go_http && go build -o $(abspath $(@D))/go-plain . && \
 		go build -trimpath -ldflags='-s -w' -o $(abspath $(@D))/go-stripped . && \
@@ -34,6 +34,9 @@ $(AGENTS)/bin/go-pie: $(GO_AGENT)
 $(AGENTS)/bin/rust-ureq: $(RUST_AGENT)
 	cd tests/agents/clients/rust_ureq && cargo build -q --locked --release --target-dir $(abspath $(AGENTS))/rust
 	strip -o $@ $(AGENTS)/rust/release/rust_ureq
+$(AGENTS)/bin/rust-symbols: $(RUST_AGENT)
+	cd tests/agents/clients/rust_ureq_old && cargo build -q --locked --release --target-dir $(abspath $(AGENTS))/rust
+	cp $(AGENTS)/rust/release/rust_ureq_old $@
 
 ## make agents       (sudo) observe every agent there is, native ones too: a table of all
 agents:

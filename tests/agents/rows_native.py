@@ -27,6 +27,7 @@ NATIVE_ROWS = [
     native("go-stripped", ["go-stripped", "stream"], lambda c: conversation(c, pieces=9)),
     native("go-pie", ["go-pie", "stream"], lambda c: conversation(c, encoding="gzip", pieces=9)),
     native("rust-ureq", ["rust-ureq"], lambda c: conversation(c)),
+    native("rust-symbols", ["rust-symbols"], lambda c: conversation(c)),
     native("bun-1.0.36", ["bun-1.0.36"] + NODE_SYNC, lambda c: conversation(c, encoding="gzip")),
     native("bun-1.2.23", ["bun-1.2.23"] + NODE_STREAM, lambda c: conversation(c, pieces=9)),
     native("bun-1.4.5", ["bun-1.4.5"] + NODE_SYNC, lambda c: with_retry(conversation(c, encoding="br"), c)),

@@ -89,6 +89,46 @@ START_TEST(openssl_by_symbol)
 }
 END_TEST
 
+static uint8_t byte_at(int fd, uint64_t off)
+{
+	uint8_t b = 0;
+
+	ck_assert_int_eq(pread(fd, &b, 1, (off_t)off), 1);
+	return b;
+}
+
+/* Where the thin functions begin with an instruction that is single-stepped, what both call is probed. */
+START_TEST(openssl_inner)
+{
+	static const enum tls_func pairs[][2] = { { FN_SSL_READ, FN_SSL_READ_EX },
+						  { FN_SSL_WRITE, FN_SSL_WRITE_EX } };
+	void *lib = dlopen("libssl.so.3", RTLD_NOW);
+	static struct locate_result r;
+	uint64_t inner[2] = { 0 };
+	char path[512] = "";
+
+	ck_assert_ptr_nonnull(lib);
+	mapped_offset(dlsym(lib, "SSL_read"), path, sizeof(path));
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_eq(locate_file(fd, &r), 0);
+	for (int i = 0; i < 2; i++) {
+		const struct locate_site *plain = site(&r, TLS_OPENSSL, pairs[i][0]);
+		const struct locate_site *ex = site(&r, TLS_OPENSSL, pairs[i][1]);
+
+		inner[i] = plain->inner_off;
+		ck_assert_uint_eq(plain->inner_off, ex->inner_off);
+		if (byte_at(fd, plain->func_off) != 0x48 || site(&r, TLS_OPENSSL, FN_SSL_WRITE_EX2))
+			continue; /* another build of it, or a later one */
+		ck_assert_uint_ne(inner[i], 0);
+		uint64_t first = inner[i] + (byte_at(fd, inner[i]) == 0x41);
+		ck_assert_uint_eq(byte_at(fd, first) & 0xf8, 0x50); /* push */
+	}
+	ck_assert(!inner[0] || inner[0] != inner[1]);
+	close(fd);
+	dlclose(lib);
+}
+END_TEST
+
 START_TEST(gnutls_by_symbol)
 {
 	static const enum tls_func funcs[] = { FN_GNUTLS_SEND, FN_GNUTLS_RECV, FN_GNUTLS_DEINIT,
@@ -266,6 +306,7 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_test(t, openssl_by_symbol);
+	tcase_add_test(t, openssl_inner);
 	tcase_add_test(t, gnutls_by_symbol);
 	tcase_add_test(t, not_for_us);
 	tcase_add_test(t, truncated);

@@ -56,6 +56,8 @@ static void print_text(const char *path, int err, double ms, const struct locate
 				printf(" return +%" PRIu64, s->ret_off - s->func_off);
 			if (s->n_rets)
 				printf(" %u RETs", s->n_rets);
+			if (s->inner_off)
+				printf(" inner 0x%" PRIx64, s->inner_off);
 			putchar('\n');
 		}
 		if (lib->reason[0])

@@ -38,6 +38,10 @@ void prologue_slide(const struct elf *e, struct locate_site *site);
 /* The offset of the first instruction from code[at] on that the kernel emulates, or at itself. *on_top:
  * is the return address still on top of the stack there? */
 size_t prologue_slide_x86(const uint8_t *code, size_t at, size_t len, bool *on_top);
+/* Does the kernel emulate the instruction there? */
+bool prologue_is_cheap(const struct elf *e, uint64_t off);
+/* Fills inner_off of OpenSSL's sites, where surely known. */
+void openssl_find_inner(const struct elf *e, struct locate_lib *lib);
 /* prologue_slide for a Go function: the probe goes behind the stack check, which runs again after the
  * stack has grown, and there is no return probe. false when there is no such check. */
 bool prologue_slide_go(const struct elf *e, struct locate_site *site);

@@ -128,6 +128,14 @@ size_t prologue_slide_x86(const uint8_t *code, size_t at, size_t len, bool *on_t
 	return begin;
 }
 
+bool prologue_is_cheap(const struct elf *e, uint64_t off)
+{
+	uint8_t code[INSN_ROOM] = { 0 };
+
+	return e->machine == EM_X86_64 && elf_read_some(e, off, code, sizeof(code)) > 0 &&
+	       decode_x86(code).emulated;
+}
+
 void prologue_slide(const struct elf *e, struct locate_site *site)
 {
 	uint8_t code[PROLOGUE_BYTES + 2 * INSN_ROOM] = { 0 };

@@ -22,6 +22,7 @@ static const struct sym_row {
 	{ "SSL_write", TLS_OPENSSL, FN_SSL_WRITE, 0, 0 },
 	{ "SSL_read_ex", TLS_OPENSSL, FN_SSL_READ_EX, 0, 0 },
 	{ "SSL_write_ex", TLS_OPENSSL, FN_SSL_WRITE_EX, 0, 0 },
+	{ "SSL_write_ex2", TLS_OPENSSL, FN_SSL_WRITE_EX2, 0, 0 },
 	{ "SSL_free", TLS_OPENSSL, FN_SSL_FREE, 0, 0 },
 	{ "SSL_set_fd", TLS_OPENSSL, FN_SSL_SET_FD, 0, 0 },
 	{ "SSL_set_rfd", TLS_OPENSSL, FN_SSL_SET_FD, 0, 0 },
@@ -225,8 +226,11 @@ static void take_answers(const struct elf *e, const struct elf *code, const stru
 			lib_add_va(code, lib, rows[r].func, a->va[r]);
 		name_library(e, a, lib);
 	}
-	for (uint32_t i = before; i < out->n_libs; i++)
+	for (uint32_t i = before; i < out->n_libs; i++) {
 		check_directions(&out->libs[i]);
+		if (out->libs[i].family == TLS_OPENSSL)
+			openssl_find_inner(code, &out->libs[i]);
+	}
 }
 
 /* Symbols come from e; the code they speak of is in code (the same file, or the stripped one). */
