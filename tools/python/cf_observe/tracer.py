@@ -49,6 +49,10 @@ class OpenStep:
         self._metadata.update(metadata or {})
         return self
 
+    def get(self, name: str) -> Any:
+        """A field as it was set; None: it was not."""
+        return self._fields.get(name)
+
     def end(self, error: Union[BaseException, str, None] = None) -> StepId:
         """Ends it; latency is measured where it was not set. A second end has no effect."""
         span, self._span = self._span, 0

@@ -1,0 +1,144 @@
+"""CrewAI in one line: a crew of two agents, the first with a tool, against the model server."""
+import unittest
+
+from support import MODEL, Case, ancestors, has, model_server, run_program, steps
+
+if not has("crewai"):
+    raise unittest.SkipTest("crewai is not installed")
+
+# In a program of its own: crewai reads its environment when it is imported.
+PROGRAM = '''
+import os
+os.environ.update(CREWAI_DISABLE_TELEMETRY="true", OTEL_SDK_DISABLED="true", CREWAI_DISABLE_TRACKING="true",
+                  CREWAI_TRACING_ENABLED="false", CREWAI_TESTING="true", CREWAI_STORAGE_DIR=os.getcwd())
+from cf_observe.instrumentation import CrewAIInstrumentor
+%(before)s
+from crewai import LLM, Agent, Crew, Task
+from crewai.tools import tool
+
+@tool("echo")
+def echo(word: str) -> str:
+    """Echo a word."""
+    if word == "bad":
+        raise ValueError("a bad word")
+    return word * 2
+
+llm = LLM(model="openai/gpt-4o-mini", base_url=os.environ["OPENAI_BASE_URL"], api_key="none")
+type(llm).supports_function_calling = lambda self: False
+researcher = Agent(role="researcher", goal="look up", backstory="Looks things up.", tools=[echo], llm=llm, verbose=False,
+                   allow_delegation=False, cache=False)
+writer = Agent(role="writer", goal="write it down", backstory="Writes.", llm=llm, verbose=False, allow_delegation=False)
+tasks = [Task(name="find", description="Find {topic}.", expected_output="a fact", agent=researcher),
+         Task(name="write", description="Write it.", expected_output="a line", agent=writer)]
+crew = Crew(agents=[researcher, writer], tasks=tasks, verbose=False, memory=False, cache=False)
+%(after)s
+'''
+ACTION = "Thought: I should echo.\nAction: echo\nAction Input: {\"word\": \"%s\"}\n"
+FINAL = "Thought: I now know the final answer\nFinal Answer: %s"
+TURNS = [{"text": ACTION % "hi"}, {"text": FINAL % "hihi"}, {"text": FINAL % "It is written."}]
+ONE_LINE = "CrewAIInstrumentor().instrument()"
+
+
+class Crews(Case):
+    def crew(self, before, after, turns):
+        with model_server(turns) as (base, log):
+            said = run_program(PROGRAM % {"before": before, "after": after}, self.dir, OPENAI_API_KEY="none",
+                               OPENAI_BASE_URL=base, HOME=self.dir)
+            return said, log()
+
+    def test_a_crew_in_one_line(self):
+        said, log = self.crew(ONE_LINE, 'print(crew.kickoff(inputs={"topic": "x"}))', TURNS)
+        self.assertIn("It is written.", said)
+        (trace,) = self.judge("traces")
+        self.assertEqual(trace["agent_info"]["framework"], "crewai")
+        self.assertEqual(trace["task_info"]["input"], {"topic": "x"})
+        self.assertEqual(trace["metadata"]["state"], "completed")
+        held = [(s["state_key"], s["reason"]) for s in steps(trace, "state_change")]
+        self.assertEqual(held[1:], [("find", "task"), ("researcher", "agent"), ("write", "task"), ("writer", "agent")])
+        self.assertEqual(held[0][1], "crew")
+        calls = steps(trace, "llm_call")
+        self.assertEqual(len(calls), len(log))
+        for call, row in zip(calls, log):
+            self.assertEqual((call["model"].split("/")[-1], call["output"].strip()), (MODEL, row["text"].strip()))
+            self.assertEqual(call["tokens_in"], row["usage"]["prompt_tokens"])
+            self.assertEqual(call["tokens_out"], row["usage"]["completion_tokens"])
+        self.assertEqual([s["reason"] for s in ancestors(trace, calls[0])], ["agent", "task", "crew"])
+        (used,) = steps(trace, "tool_call")
+        self.assertEqual((used["tool_name"], used["arguments"], used["success"]), ("echo", {"word": "hi"}, True))
+        self.assertIn("hihi", str(used["result"]))
+        self.assertIn("researcher", [s["state_key"] for s in ancestors(trace, used)])
+        self.assertIn("It is written.", str(steps(trace, "state_change")[0]["new_value"]))
+        self.assertFalse([s for s in trace["steps"] if s["metadata"].get("incomplete")])
+
+    def test_crews_at_once_never_mix(self):
+        after = '''
+from concurrent.futures import ThreadPoolExecutor
+def one(n):
+    agent = Agent(role="w%d" % n, goal="g", backstory="b", llm=llm, verbose=False)
+    task = Task(name="t%d" % n, description="Say.", expected_output="a line", agent=agent)
+    return Crew(agents=[agent], tasks=[task], verbose=False).kickoff()
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(one, range(4)))
+'''
+        self.crew(ONE_LINE, after, [{"text": FINAL % "said", "delay_ms": 100}] * 4)
+        traces = self.judge("traces")
+        self.assertEqual(len(traces), 4)
+        for trace in traces:
+            held = {s["reason"]: s["state_key"] for s in steps(trace, "state_change")}
+            self.assertEqual(held["task"][1:], held["agent"][1:])
+            self.assertEqual(len(steps(trace, "llm_call")), 1)
+        self.assertEqual(len({t["metadata"]["context_id"] for t in traces}), 4)
+
+    def test_errors_pass_and_are_steps(self):
+        after = '''
+try:
+    crew.kickoff(inputs={"topic": "x"})
+except Exception as e:
+    print("raised", e)
+'''
+        said, _ = self.crew(ONE_LINE, after, [{"text": ACTION % "bad"}, {"error": {"status": 400, "type": "bad", "message": "no more"}}])
+        self.assertIn("raised", said)
+        (trace,) = self.judge("traces")
+        self.assertEqual(trace["metadata"]["state"], "failed")
+        self.assertTrue([s for s in steps(trace, "tool_call") if s["success"] is False and "a bad word" in s["error"]])
+        self.assertTrue([s for s in steps(trace, "llm_call") if "no more" in str(s["metadata"].get("error"))])
+
+    def test_on_off_and_late(self):
+        after = '''
+instrumentor = CrewAIInstrumentor("t")
+def late(output):
+    instrumentor.instrument()
+    instrumentor.instrument()
+tasks[0].callback = late
+crew.kickoff(inputs={"topic": "x"})
+(trace,) = instrumentor.get_traces()
+assert trace["metadata"]["partial"], trace
+assert [s["step_type"] for s in trace["steps"]].count("llm_call") == 1
+instrumentor.uninstrument()
+instrumentor.uninstrument()
+tasks[0].callback = None
+crew.kickoff(inputs={"topic": "x"})
+assert len(instrumentor.get_traces()) == 1
+with instrumentor:
+    crew.kickoff(inputs={"topic": "x"})
+assert len(instrumentor.get_traces()) == 2 and not instrumentor.is_instrumented()
+'''
+        self.crew("", after, TURNS * 3)
+        self.assertEqual(len(self.judge("t")), 2)
+
+    def test_beside_langchain_they_share_a_context(self):
+        before = "from cf_observe.instrumentation import LangChainInstrumentor\n" \
+                 "langchain = LangChainInstrumentor(\"lc\").instrument()\n" + ONE_LINE
+        after = '''
+from langchain_core.runnables import RunnableLambda
+def inner(x):
+    return x
+def callback(output):
+    RunnableLambda(inner).invoke(1)
+tasks[0].callback = callback
+crew.kickoff(inputs={"topic": "x"})
+'''
+        self.crew(before, after, TURNS)
+        (crew,), (chain,) = self.judge("traces"), self.judge("lc")
+        self.assertEqual(crew["metadata"]["context_id"], chain["metadata"]["context_id"])
+        self.assertNotEqual(crew["run_id"], chain["run_id"])
