@@ -152,11 +152,42 @@ static void put_effects(struct buf *b, struct span effects)
 	}
 }
 
+/* A process that no tool call asked for: its command line, as a person would type it. */
+static bool is_command(const struct step *s)
+{
+	return s->type == STEP_TOOL_CALL && json_is(s->values[TOOL_NAME], "exec") &&
+	       json_is(json_get(s->metadata, "source"), "process");
+}
+
+static void put_command(const struct step *s, struct arena *a, struct buf *b)
+{
+	struct json_iter it = json_iter(json_get(s->values[TOOL_ARGUMENTS], "argv"));
+	struct span word;
+	struct buf line;
+
+	buf_init(&line, 64 * 1024);
+	while (json_next(&it, NULL, &word)) {
+		if (line.len)
+			buf_add_char(&line, ' ');
+		buf_add_span(&line, json_text(a, word));
+	}
+	text_put_safe_cut(b, buf_span(&line), TEXT_WIDTH);
+	buf_fini(&line);
+	int64_t code;
+	if (json_i64(json_get(s->values[TOOL_RESULT], "exit_code"), &code))
+		buf_printf(b, "  exit %lld", (long long)code);
+	put_latency(b, s->values[TOOL_LATENCY_MS]);
+}
+
 static void put_tool(struct console *c, const struct step *s, struct arena *a, struct buf *b)
 {
 	struct span arguments = s->values[TOOL_ARGUMENTS];
 
 	(void)c;
+	if (is_command(s)) {
+		put_command(s, a, b);
+		return;
+	}
 	console_put_text(b, a, s->values[TOOL_NAME], 40);
 	if (json_count(arguments)) {
 		buf_add_char(b, ' ');
@@ -272,7 +303,7 @@ bool console_describe(struct console *c, const struct step *s, struct buf *out)
 	else
 		buf_add_char(out, ' ');
 	put_process(out, &a, s);
-	buf_printf(out, " %-6s ", rows[s->type].word);
+	buf_printf(out, " %-6s ", is_command(s) ? "exec" : rows[s->type].word);
 	rows[s->type].put(c, s, &a, out);
 	put_incomplete(out, &a, s);
 	arena_fini(&a);
