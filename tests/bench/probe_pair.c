@@ -67,10 +67,11 @@ int main(int argc, char **argv)
 	need(fd >= 0 && locate_file(fd, &found) == 0, "nothing located");
 	for (uint32_t i = 0; i < found.n_libs; i++) {
 		for (uint32_t k = 0; k < found.libs[i].n_sites; k++) {
-			if (!moves_bytes(found.libs[i].sites[k].func))
+			const struct locate_site *s = &found.libs[i].sites[k];
+			if (!moves_bytes(s->func) || (s->inner_off && (s->func == FN_SSL_READ || s->func == FN_SSL_WRITE)))
 				continue;
-			enter[n] = found.libs[i].sites[k].entry_off;
-			leave[n++] = found.libs[i].sites[k].ret_off;
+			enter[n] = s->inner_off ? s->inner_off : s->entry_off;
+			leave[n++] = s->inner_off ? s->inner_off : s->ret_off;
 		}
 	}
 	struct bpf_object *o = bpf_object__open_file(argv[1], NULL);
