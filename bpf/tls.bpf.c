@@ -22,8 +22,12 @@ int tls_bind(u64 object, u64 socket, u32 kind)
 	}
 	u32 dir = o->in ? 0 : 1;
 	struct cf_tls_key other = { b->object[!dir], key.pid, 0 };
-	if (b->object[dir] && b->object[dir] != object && (!o->in || !o->out))
-		return 0; /* likely only, and it has one: a write that found the socket full came from another connection */
+	if (b->object[dir] != object && (!o->in || !o->out)) {
+		struct cf_tls_key now = { b->object[dir], key.pid, 0 };
+		struct cf_object *has = now.object ? bpf_map_lookup_elem(&tls_objects, &now) : NULL;
+		if (has && has->socket == socket)
+			return 0; /* likely only, and it has one: a write that found the socket full came from another connection */
+	}
 	o->socket = socket;
 	put_bind(o->in ? o->in : o->out, socket, kind, o->start_ns);
 	b->object[dir] = object;
