@@ -143,7 +143,6 @@ MAP struct {
 
 extern const volatile unsigned long long wake_at;      /* bytes waiting in the ring at which the reader is woken */
 extern const volatile unsigned long long sample_limit; /* bytes of a socket that nobody has decided about */
-extern const volatile unsigned int own_pid;      /* the capture and observe processes are never targets */
 
 /* Atomic although each processor has its own: a probe may be preempted by another in the middle of an addition. */
 static __always_inline void count(u32 what, u64 n)

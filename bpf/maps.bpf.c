@@ -4,6 +4,5 @@
 
 const volatile unsigned long long wake_at = 1 << 20;
 const volatile unsigned long long sample_limit = 4 << 20;
-const volatile unsigned int own_pid = 0;
 
 char LICENSE[] SEC("license") = "GPL";

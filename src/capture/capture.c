@@ -55,7 +55,6 @@ static void set_up(struct capture *c)
 
 	bpf_map__set_max_entries(c->bpf->maps.ring, (uint32_t)size);
 	c->bpf->rodata->wake_at = size / 16;
-	c->bpf->rodata->own_pid = (uint32_t)getpid();
 	attach_prepare(c);
 	bpf_program__set_autoload(c->bpf->progs.proc_enter, watches_groups(c));
 }
