@@ -240,6 +240,14 @@ def user_text(step):
     return given if isinstance(given, str) else given[-1]["content"]
 
 
+def in_time(traces, texts):
+    """The model calls of all runs in the order of their times; within one millisecond, in the order they were asked."""
+    def key(step):
+        text = user_text(step)
+        return step["timestamp"], texts.index(text) if text in texts else len(texts)
+    return sorted((s for t in traces for s in steps(t)), key=key)
+
+
 def completeness(trace):
     return trace["metadata"]["capture"]["completeness"]
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from live import OBSERVE, PYTHON, TOP, canary, complete, incomplete, read, same, steps, tls_program, true, user_text
+from live import OBSERVE, PYTHON, TOP, canary, complete, in_time, incomplete, read, same, steps, tls_program, true, user_text
 
 
 def leaves_nothing(w, words):
@@ -36,7 +36,7 @@ def test_same_library(w):
     w.start([tls_program(), "one", str(w.ports["https"]), others[0]]).wait(10)
     a.end()
     same((o.end(), r.wait(20)), (0, 0), "status of the observers")
-    same([user_text(s) for t in w.traces() for s in steps(t)], mine, "what was asked")
+    same([user_text(s) for s in in_time(w.traces(), mine)], mine, "what was asked")
     leaves_nothing(w, others)
     with open(w.path("all.cap"), "rb") as file:
         raw = file.read()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from live import (OBSERVE, PYTHON, Wrong, canary, cf, checked, children, incomplete, read, reader_of, same, short, steps,
+from live import (OBSERVE, PYTHON, Wrong, canary, cf, checked, children, in_time, incomplete, read, reader_of, same, short, steps,
                   tls_program, true, until, user_text)
 
 
@@ -38,7 +38,7 @@ def test_kill_and_recover(w):
     same(a.end(5), 5, "the agent's status")
     done = cf("recover", w.path("traces"))
     same(done.returncode, 0, f"recover: {done.stderr}")
-    calls = [s for t in w.traces() for s in steps(t)]
+    calls = in_time(w.traces(), texts)
     same([user_text(s) for s in calls], texts, "what was asked")
     same([s["output"] for s in calls], ["echo " + t for t in texts], "what was answered")
     for t in w.traces():

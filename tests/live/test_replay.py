@@ -4,7 +4,7 @@ import json
 
 import capfile
 import replaying
-from live import OBSERVE, Wrong, canary, read, same, true, user_text
+from live import OBSERVE, Wrong, canary, in_time, read, same, true, user_text
 
 
 def holds(path):
@@ -20,7 +20,7 @@ def recorded(w, scheme, plans):
         a.ask(text, plan=plan)
     same(a.end(), 0, f"status: {read(a.p.messages)}")
     files = replaying.replay(w.path("agent.cap"))[1]
-    calls = [s for f in files.values() for s in json.loads(f)["steps"] if s["step_type"] == "llm_call"]
+    calls = in_time([json.loads(f) for f in files.values()], texts)
     same([user_text(s) for s in calls], texts, "what was asked")
     true(replaying.claims(files), "the recording is not complete")
     return w.path("agent.cap")

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from live import OBSERVE, canary, cf, checked, complete, completeness, incomplete, same, steps, true, until, user_text
+from live import OBSERVE, canary, cf, checked, complete, completeness, in_time, in_time, incomplete, same, steps, true, until, user_text
 
 
 def test_pid(w):
@@ -35,7 +35,7 @@ def test_plain_http(w):
         a.ask(t, plan={"stream": i % 2 == 1})
     a.end()
     same(o.end(), 0, "the observer's status")
-    calls = [s for t in w.traces() for s in steps(t)]
+    calls = in_time(w.traces(), texts)
     same([user_text(s) for s in calls], texts, "what was asked")
     same([s["output"] for s in calls], ["echo " + t for t in texts], "what was answered")
     same({s["metadata"]["source"] for s in calls}, {"socket"}, "source")
@@ -56,7 +56,7 @@ def test_joined_late(w):
             a.ask(t)
         a.end()
         same(o.end(), 0, "the observer's status")
-        calls = [s for t in w.traces(scheme) for s in steps(t)]
+        calls = in_time(w.traces(scheme), texts)
         same([user_text(s) for s in calls], texts, "what was asked")
         late = [completeness(t)["connections"].get("joined_late", 0) for t in w.traces(scheme)]
         true(sum(late) > 0, f"the connection is not said to be joined late: {late}")
@@ -191,7 +191,7 @@ def test_run(w):
     for t in texts:
         a.ask(t)
     same(a.end(3), 3, "the status that run passes on")
-    calls = [s for t in w.traces() for s in steps(t)]
+    calls = in_time(w.traces(), texts)
     same([user_text(s) for s in calls], texts, "what was asked")
     for t in w.traces():
         complete(t)
