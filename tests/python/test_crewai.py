@@ -142,3 +142,36 @@ crew.kickoff(inputs={"topic": "x"})
         (crew,), (chain,) = self.judge("traces"), self.judge("lc")
         self.assertEqual(crew["metadata"]["context_id"], chain["metadata"]["context_id"])
         self.assertNotEqual(crew["run_id"], chain["run_id"])
+
+    def test_memory_knowledge_and_guardrails(self):
+        after = '''
+from crewai.events import crewai_event_bus as bus
+from crewai.events.types.memory_events import *
+from crewai.events.types.knowledge_events import *
+from crewai.events.types.llm_guardrail_events import *
+def callback(output):
+    emit = lambda e: bus.emit(crew, e)
+    emit(MemoryQueryStartedEvent(query="who", limit=3))
+    emit(MemoryQueryCompletedEvent(query="who", limit=3, results=[{"content": "me", "score": 0.5}], query_time_ms=1))
+    emit(MemorySaveStartedEvent(value="v", metadata={"k": 1}))
+    emit(MemorySaveCompletedEvent(value="v", metadata={"k": 1}, save_time_ms=1))
+    emit(MemorySaveStartedEvent(value="w"))
+    emit(MemorySaveFailedEvent(value="w", error="full"))
+    emit(KnowledgeQueryStartedEvent(task_prompt="why"))
+    emit(KnowledgeQueryCompletedEvent(query="why"))
+    emit(LLMGuardrailStartedEvent(guardrail="be nice", retry_count=0))
+    emit(LLMGuardrailCompletedEvent(success=True, result="nice", retry_count=0))
+tasks[0].callback = callback
+crew.kickoff(inputs={"topic": "x"})
+'''
+        self.crew(ONE_LINE, after, TURNS)
+        (trace,) = self.judge("traces")
+        (read,) = steps(trace, "memory_read")
+        self.assertEqual((read["query"], read["results"], read["match_count"]), ("who", [{"content": "me", "score": 0.5}], 1))
+        saved, failed = steps(trace, "memory_write")
+        self.assertEqual((saved["operation"], saved["data"]), ("add", {"value": "v", "metadata": {"k": 1}}))
+        self.assertEqual(failed["metadata"]["error"]["message"], "full")
+        self.assertEqual(steps(trace, "retrieval")[0]["query"], "why")
+        (rail,) = [s for s in steps(trace, "state_change") if s["reason"] == "guardrail"]
+        self.assertEqual(rail["new_value"], "nice")
+        self.assertIn("crew", [s["reason"] for s in ancestors(trace, rail)])

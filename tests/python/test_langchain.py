@@ -213,7 +213,7 @@ class Graphs(Case):
 
     TURNS = [{"tool_calls": [{"id": "call_1", "name": "weather", "arguments": {"city": "Oslo"}}]}, {"text": "It is cold."}]
 
-    def check_agent(self, trace):
+    def check_agent(self, trace, tokens_in=True):
         self.assertEqual(trace["agent_info"]["framework"], "langgraph")
         calls = steps(trace, "llm_call")
         self.assertEqual(len(calls), 2)
@@ -228,7 +228,9 @@ class Graphs(Case):
         self.assertEqual(ancestors(trace, used)[-1]["reason"], "graph")
         self.assertIn("node", [s["reason"] for s in ancestors(trace, used)])
         self.assertIn(("model", "node"), [(s["state_key"], s["reason"]) for s in ancestors(trace, calls[0])])
-        self.assertTrue(all(c["tokens_in"] > 0 and c["tokens_out"] > 0 for c in calls))
+        self.assertTrue(all(c["tokens_out"] > 0 for c in calls))
+        for call in calls if tokens_in else ():
+            self.assertGreater(call["tokens_in"], 0)
 
     def test_an_agent_with_a_tool(self):
         handler = ContextForgeHandler()
@@ -239,6 +241,25 @@ class Graphs(Case):
         self.assertEqual(len(handler.get_traces()), 2)
         for trace in handler.get_traces():
             self.check_agent(self.judge_dict(trace))
+
+    def test_an_agent_of_another_provider(self):
+        from langchain.agents import create_agent
+        from langchain_anthropic import ChatAnthropic
+        handler = ContextForgeHandler()
+        with model_server(self.TURNS * 2) as (base, log):
+            for streaming in (False, True):
+                llm = ChatAnthropic(model="claude-x", base_url=base[:-3], api_key="none", max_tokens=100, streaming=streaming)
+                create_agent(llm, [weather]).invoke({"messages": [HumanMessage("Oslo?")]}, config={"callbacks": [handler]})
+            rows = log()
+        calls = []
+        for trace, streaming in zip(handler.get_traces(), (False, True)):
+            self.check_agent(self.judge_dict(trace), tokens_in=not streaming)
+            calls += steps(trace, "llm_call")
+            # This server says the tokens of the input at the start of a stream, where LangChain does not look for them.
+            self.assertEqual([("tokens_in" in c) for c in steps(trace, "llm_call")], [not streaming] * 2)
+        for call, row in zip(calls, rows):
+            self.assertEqual((call["model"], call["provider"]), ("claude-x", "anthropic"))
+            self.assertEqual(call["tokens_out"], row["usage"]["output_tokens"])
 
     def test_an_agent_in_one_line(self):
         with model_server(self.TURNS) as (base, _), LangChainInstrumentor() as instrumentor:
@@ -305,6 +326,21 @@ class Instrumentor(Case):
             [t.start() for t in threads]
             [t.join() for t in threads]
         self.assertEqual(len(instrumentor.get_traces()), 16)
+
+    def test_a_child_process_has_runs_of_its_own(self):
+        with LangChainInstrumentor("t") as instrumentor:
+            def inside(_):
+                pid = os.fork()
+                if not pid:
+                    try:
+                        self.call()
+                        os._exit(len(instrumentor.get_traces()))
+                    finally:
+                        os._exit(99)
+                return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            self.assertEqual(RunnableLambda(inside).invoke(1), 1)
+            self.assertEqual(len(instrumentor.get_traces()), 1)
+        self.assertEqual(len(self.judge("t")), 2)
 
     def test_switched_from_many_threads(self):
         instrumentor = LangChainInstrumentor()

@@ -86,6 +86,8 @@ def usage(result: Any, generation: Any) -> Dict[str, Any]:
                  for field, names in (("tokens_in", ("input_tokens", "prompt_tokens")),
                                       ("tokens_out", ("output_tokens", "completion_tokens")),
                                       ("tokens_total", ("total_tokens",)))}
+        if found["tokens_in"] == 0 and found["tokens_out"]:
+            found["tokens_in"] = found["tokens_total"] = None  # LangChain's 0 for a part that it did not see
         if found["tokens_in"] is not None or found["tokens_out"] is not None:
             return found
     return {}

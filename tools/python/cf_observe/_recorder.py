@@ -47,11 +47,15 @@ class Recorder:
         self._redaction = redaction_config
         self._make_tracer = make_tracer or Tracer
         self._unseen_parents = unseen_parents
+        self.forget()
+        _recorders.add(self)
+
+    def forget(self) -> None:
+        """As new."""
         self._lock = threading.RLock()
         self._nodes: Dict[Any, Node] = {}
         self._partial: Dict[Any, Run] = {}
         self._finished: List[Tracer] = []
-        _recorders.add(self)
 
     @property
     def redacts_inputs(self) -> bool:
@@ -159,6 +163,15 @@ class Recorder:
         with self._lock:
             last = self._finished[-1] if self._finished else None
         return last.get_trace() if last else None
+
+
+def _start_again() -> None:
+    """In a child process: the parent goes on with its runs, and whoever held a lock is not here."""
+    for recorder in list(_recorders):
+        recorder.forget()
+
+
+os.register_at_fork(after_in_child=_start_again)
 
 
 @atexit.register

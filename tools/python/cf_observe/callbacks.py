@@ -32,7 +32,7 @@ WAITING_MAX = 1000  # interrupted graphs whose answer has not come; the oldest i
 class ContextForgeHandler(BaseCallbackHandler):
     """What LangChain and LangGraph report becomes a trace; one root invocation is one run.
 
-    output_path: a directory (made when it is missing); without it traces are in memory only
+    output_path: a directory (made when it is missing); without it all traces are kept in memory only
     redaction_config: a RedactionConfig
     capture_inputs, capture_outputs: False: prompts, arguments, queries or answers, results, documents are left out
 

@@ -270,7 +270,7 @@ class Tracer:
         if metadata:
             o.metadata = _library.Value.json(self._json(_values.plain(dict(metadata))))
         text = self._c_text(name) if isinstance(name, str) else None
-        with self._lock:
+        with self._own():
             run = self._usable()
             span = self._lib.cf_begin(run, _steps.TYPES.index(type), text, ctypes.byref(o))
             if not span:
@@ -280,7 +280,7 @@ class Tracer:
     def add_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Adds to the run's metadata; keys that are there are replaced."""
         raw = self._json(_values.plain(dict(metadata)))
-        with self._lock:
+        with self._own():
             code = self._lib.cf_run_add_metadata(self._usable(), _library.Value.json(raw))
             if code:
                 raise _library.error(code)
@@ -301,7 +301,7 @@ class Tracer:
             step["metadata"] = {**(step.get("metadata") or {}), "invalid_utf8": True}
             raw = _values.dumps(step)[0]
         step_id = _library.Id()
-        with self._lock:
+        with self._own():
             code = self._lib.cf_record(self._usable(), raw, len(raw), span or None, ctypes.byref(step_id))
             if code:
                 raise _library.error(code)
@@ -351,7 +351,7 @@ class Tracer:
 
     def save(self, path: Union[str, "os.PathLike[str]", None] = None) -> Path:
         """Writes the trace as it is now, and says where. Without a path: where output_path says, else into ./traces."""
-        with self._lock:
+        with self._own():
             if path is None and self._path and not self._is_open():
                 return self._path
             to = Path(path) if path is not None else self._path or Path("traces")
@@ -367,7 +367,9 @@ class Tracer:
 
     def close(self, error: Union[BaseException, str, None] = None) -> None:
         """Ends the run; with an error, as failed. `with` does it. A second close has no effect."""
-        with self._lock if self._pid == os.getpid() else threading.Lock():
+        if not self._is_open():
+            return
+        with self._own():
             if not self._is_open():
                 return
             run, self._run = self._run, None
@@ -383,11 +385,15 @@ class Tracer:
         return self._run is not None and self._pid == os.getpid()
 
     def _usable(self) -> int:
-        if self._pid != os.getpid():
-            raise TracerError("the run belongs to the parent process; open one in this process")
         if self._run is None:
             raise TracerError("the run has ended")
         return self._run
+
+    def _own(self) -> threading.RLock:
+        """The lock. Not in a child process, where whoever held it is not there to give it back."""
+        if self._pid != os.getpid():
+            raise TracerError("the run belongs to the parent process; open one in this process")
+        return self._lock
 
     def _read(self, run: Optional[int]) -> str:
         text = self._lib.cf_run_to_json(run, 0)
@@ -399,9 +405,7 @@ class Tracer:
             self._lib.cf_free(text)
 
     def _text(self) -> str:
-        if self._pid != os.getpid():
-            raise TracerError("the run belongs to the parent process")
-        with self._lock:
+        with self._own():
             if self._run is not None:
                 return self._read(self._run)
         if self._final is not None:
