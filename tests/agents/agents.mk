@@ -32,10 +32,10 @@ $(AGENTS)/bin/go-pie: $(GO_AGENT)
 		go build -trimpath -ldflags='-s -w' -o $(abspath $(@D))/go-stripped . && \
 		go build -trimpath -ldflags='-s -w' -buildmode=pie -o $(abspath $@) .
 $(AGENTS)/bin/rust-ureq: $(RUST_AGENT)
-	cd tests/agents/clients/rust_ureq && cargo build -q --locked --release --target-dir $(abspath $(AGENTS))/rust
+	tests/agents/cargo-build tests/agents/clients/rust_ureq $(AGENTS)/rust
 	strip -o $@ $(AGENTS)/rust/release/rust_ureq
 $(AGENTS)/bin/rust-symbols: $(RUST_AGENT)
-	cd tests/agents/clients/rust_ureq_old && cargo build -q --locked --release --target-dir $(abspath $(AGENTS))/rust
+	tests/agents/cargo-build tests/agents/clients/rust_ureq_old $(AGENTS)/rust
 	cp $(AGENTS)/rust/release/rust_ureq_old $@
 
 ## make agents       (sudo) observe every agent there is, native ones too: a table of all

@@ -1,7 +1,7 @@
 /* The shape of rustls 0.23's record layer: vtables of encrypters and decrypters. */
 #define HIDDEN __attribute__((noinline, visibility("hidden")))
 
-const char path[] = "/root/.cargo/registry/src/index/rustls-0.23.36/src/conn.rs";
+const char path[] = "/home/me/.cargo/registry/src/index/rustls-0.23.36/src/conn.rs";
 volatile long sink;
 const void *volatile escape;
 
