@@ -70,6 +70,35 @@ class Crews(Case):
         self.assertIn("It is written.", str(steps(trace, "state_change")[0]["new_value"]))
         self.assertFalse([s for s in trace["steps"] if s["metadata"].get("incomplete")])
 
+    def test_a_flow_with_a_model_that_calls_tools_itself(self):
+        after = '''
+import asyncio
+from crewai.flow.flow import Flow, listen, start
+type(llm).supports_function_calling = lambda self: True
+class Report(Flow):
+    _skip_auto_memory = True  # it would need a database
+    @start()
+    def gather(self):
+        return str(crew.kickoff(inputs={"topic": "x"}))
+    @listen(gather)
+    def tell(self, text):
+        return text
+asyncio.run(Report().kickoff_async())
+'''
+        call = {"id": "call_1", "name": "echo", "arguments": {"word": "hi"}}
+        self.crew(ONE_LINE, after, [{"tool_calls": [call]}, {"text": "It is hihi."}, {"text": "written"}])
+        (trace,) = self.judge("traces")
+        held = {s["state_key"]: s for s in steps(trace, "state_change")}
+        self.assertEqual([held[k]["reason"] for k in ("Report", "gather", "tell")], ["flow"] + ["flow method"] * 2)
+        calls = steps(trace, "llm_call")
+        part = {"type": "tool_call", **call}
+        self.assertEqual(calls[0]["output"]["content"], [part])
+        self.assertIn({"role": "assistant", "content": [part]}, calls[1]["input"])
+        self.assertIn({"role": "tool", "content": [{"type": "tool_result", "id": "call_1", "content": "hihi"}]}, calls[1]["input"])
+        self.assertEqual([s["reason"] for s in ancestors(trace, calls[0])], ["agent", "task", "crew", "flow method", "flow"])
+        self.assertTrue(all(c["tokens_in"] and c["tokens_out"] for c in calls))
+        self.assertEqual(steps(trace, "tool_call")[0]["arguments"], {"word": "hi"})
+
     def test_crews_at_once_never_mix(self):
         after = '''
 from concurrent.futures import ThreadPoolExecutor

@@ -1,12 +1,14 @@
 """What CrewAI's events become. Two tables by the event's `type`; nothing of CrewAI is imported here."""
 from __future__ import annotations
 
+import ast
 import json
 from importlib import metadata as packages
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from ._log import never_raises
 from ._recorder import Recorder
+from ._values import plain
 
 Fields = Dict[str, Any]
 
@@ -26,14 +28,52 @@ def _first(event: Any, *names: str) -> Optional[str]:
     return None
 
 
-def _arguments(event: Any) -> Any:
-    value = event.tool_args
+def _unquoted(value: Any) -> Any:
+    """CrewAI's events hold deep text as its repr(). Neither a tool's name nor JSON begins with such a quote."""
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == "'":
+        try:
+            return ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            return value
+    return value
+
+
+def _arguments(value: Any) -> Any:
+    value = _unquoted(value)
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
             pass
     return value if isinstance(value, Mapping) else {"value": value}
+
+
+def _call(value: Any) -> Dict[str, Any]:
+    """A tool call of OpenAI's or Anthropic's form as a part of a message."""
+    value = plain(value)
+    function = value.get("function", value) if isinstance(value, Mapping) else {}
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        return {"type": "other", "value": value}
+    return {"type": "tool_call", "id": str(value.get("id") or ""), "name": _unquoted(function["name"]),
+            "arguments": _arguments(function.get("arguments", function.get("input", {})))}
+
+
+def _message(m: Any) -> Any:
+    """OpenAI's form, which CrewAI keeps its conversations in."""
+    if not isinstance(m, Mapping) or "role" not in m:
+        return m
+    if m["role"] == "tool":
+        return {"role": "tool", "content": [{"type": "tool_result", "id": str(m.get("tool_call_id") or ""),
+                                             "content": m.get("content")}]}
+    content, calls = m.get("content") or "", [_call(c) for c in m.get("tool_calls") or []]
+    if calls:
+        text = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+        content = [p for p in text if p != {"type": "text", "text": ""}] + calls
+    return {"role": m["role"], "content": content}
+
+
+def _messages(value: Any) -> Any:
+    return [_message(m) for m in value] if isinstance(value, list) else value
 
 
 _TASK = ("task_name", "task.name", "task.description", "task_id")
@@ -51,8 +91,8 @@ BEGINS: "Dict[str, Tuple[Optional[str], Callable[[Any], Fields]]]" = {
     "agent_evaluation_started": _state("agent evaluation", "agent_role"),
     "agent_reasoning_started": _state("reasoning", "agent_role"),
     "llm_guardrail_started": _state("guardrail", "guardrail_name"),
-    "llm_call_started": ("llm_call", lambda e: {"model": e.model, "input": e.messages}),
-    "tool_usage_started": ("tool_call", lambda e: {"tool_name": e.tool_name, "arguments": _arguments(e)}),
+    "llm_call_started": ("llm_call", lambda e: {"model": e.model, "input": _messages(e.messages)}),
+    "tool_usage_started": ("tool_call", lambda e: {"tool_name": e.tool_name, "arguments": _arguments(e.tool_args)}),
     "mcp_tool_execution_started": ("tool_call", lambda e: {"tool_name": e.tool_name, "arguments": e.tool_args or {}}),
     "mcp_connection_started": (None, lambda e: {}),
     "memory_query_started": ("memory_read", lambda e: {"query": e.query}),
@@ -77,7 +117,8 @@ def _answer(event: Any) -> Any:
     if value is None or isinstance(value, (str, Mapping)):
         return value
     if isinstance(value, list):  # tool calls
-        return {"role": "assistant", "content": [{"type": "other", "value": v} for v in value]}
+        reason = getattr(event, "finish_reason", None)
+        return {"role": "assistant", "content": [_call(v) for v in value], **({"finish_reason": reason} if reason else {})}
     return str(value)
 
 

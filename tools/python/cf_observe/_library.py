@@ -8,7 +8,7 @@ from typing import Optional
 
 from .exceptions import StepValidationError, TracerError
 
-CF_ABSENT, CF_TEXT, CF_JSON = 0, 1, 2
+CF_JSON = 2
 CF_INVALID = -1
 
 

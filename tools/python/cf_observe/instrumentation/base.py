@@ -38,11 +38,7 @@ class BaseInstrumentor:
         self.output_path = Path(output_path if output_path is not None else "traces").absolute()
         self._switch = threading.RLock()
         self._on = False
-        self._recorder = self._make_recorder(tracer_provider, redaction_config)
-
-    def _make_recorder(self, tracer_provider: Optional[Callable[..., Tracer]],
-                       redaction_config: Optional[RedactionConfig]) -> Recorder:
-        return Recorder(self.output_path, redaction_config, tracer_provider, unseen_parents=True)
+        self._recorder = Recorder(self.output_path, redaction_config, tracer_provider, unseen_parents=True)
 
     def instrument(self: Self) -> Self:
         """On. InstrumentorError: the framework is not installed, or too old."""

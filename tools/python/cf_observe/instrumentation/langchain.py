@@ -6,7 +6,6 @@ import os
 from typing import Any, Callable, Optional, Union
 
 from .. import _context
-from .._recorder import Recorder
 from ..redaction import RedactionConfig
 from ..tracer import Tracer
 from .base import BaseInstrumentor
