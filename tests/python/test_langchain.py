@@ -389,6 +389,14 @@ class Instrumentor(Case):
         self.assertTrue(trace["metadata"]["partial"])
         self.assertEqual(len(steps(self.judge_dict(trace), "tool_call")), 2)
 
+    def test_a_provider_of_tracers(self):
+        def provide(**kwargs):
+            kwargs["agent_info"] = {"name": "ours"}
+            return Tracer(**kwargs)
+        with LangChainInstrumentor(tracer_provider=provide) as instrumentor:
+            self.call()
+        self.assertEqual(instrumentor.get_traces()[0]["agent_info"], {"name": "ours"})
+
     def test_a_framework_that_is_not_there(self):
         class Other(BaseInstrumentor):
             framework = "other"
