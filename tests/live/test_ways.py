@@ -18,7 +18,7 @@ def test_pid(w):
     same(a.end(3), 3, "the agent's status")
     same(o.end(), 0, "the observer's status")
     trace = w.traces()
-    calls = [s for t in trace for s in steps(t)]
+    calls = in_time(trace, texts)
     same([user_text(s) for s in calls], texts, "what was asked")
     same([s["output"] for s in calls], ["echo " + t for t in texts], "what was answered")
     for t in trace:
