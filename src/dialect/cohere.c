@@ -34,23 +34,6 @@ static void add_content(struct draft *d, struct span content)
 	openai_content(d, content);
 }
 
-static void add_calls(struct draft *d, struct span calls)
-{
-	struct json_iter it = json_iter(calls);
-	struct span one, id, function, name, arguments;
-
-	while (!it.object && json_next(&it, NULL, &one)) {
-		struct tool_request *r = draft_request(d);
-		if (!r)
-			return;
-		PICK(one, { "id", &id }, { "function", &function });
-		PICK(function, { "name", &name }, { "arguments", &arguments });
-		r->id = read_text(d->call, id);
-		r->name = read_text(d->call, name);
-		r->arguments = tool_arguments(d->call, arguments);
-	}
-}
-
 static enum role role_of(struct span role)
 {
 	if (json_is(role, "assistant"))
@@ -80,7 +63,7 @@ static void read_message(struct call *c, struct span raw)
 	} else {
 		draft_reasoning(&d, plan);
 		add_content(&d, content);
-		add_calls(&d, calls);
+		draft_function_calls(&d, calls);
 	}
 	draft_finish(&d, m);
 }
@@ -211,7 +194,7 @@ static void read_whole(struct call *c, struct span body)
 	draft_init(&d, c, ROLE_ASSISTANT);
 	draft_reasoning(&d, plan);
 	add_content(&d, content);
-	add_calls(&d, calls);
+	draft_function_calls(&d, calls);
 	if (message.p)
 		call_set_answer(c, &d, finish);
 	read_usage(c, usage);

@@ -456,3 +456,20 @@ struct span tool_arguments(struct call *c, struct span raw)
 		return SPAN("{}");
 	return json_valid(text) ? text : raw;
 }
+
+void draft_function_calls(struct draft *d, struct span calls)
+{
+	struct json_iter it = json_iter(calls);
+	struct span one, id, function, name, arguments;
+
+	while (!it.object && json_next(&it, NULL, &one)) {
+		struct tool_request *r = draft_request(d);
+		if (!r)
+			return;
+		PICK(one, { "id", &id }, { "function", &function });
+		PICK(function, { "name", &name }, { "arguments", &arguments });
+		r->id = read_text(d->call, id);
+		r->name = read_text(d->call, name);
+		r->arguments = tool_arguments(d->call, arguments);
+	}
+}

@@ -33,6 +33,8 @@ void draft_media(struct draft *d, const char *media, struct span object);
 void draft_other(struct draft *d, struct span raw);
 /* Zeroed, for the caller to fill in before anything else is added. NULL when full. */
 struct tool_request *draft_request(struct draft *d);
+/* [{"id","function":{"name","arguments"}}]: whole calls in OpenAI's shape, as Cohere and Ollama send them. */
+void draft_function_calls(struct draft *d, struct span calls);
 struct tool_result *draft_result(struct draft *d);
 /* Contract content: a raw string when all is text (parts joined by "\n"), else an array of parts. */
 struct span draft_content(const struct draft *d);

@@ -35,23 +35,6 @@ static int match(const struct exchange *ex)
 		       : 30;
 }
 
-static void add_calls(struct draft *d, struct span calls)
-{
-	struct json_iter it = json_iter(calls);
-	struct span one, id, function, name, arguments;
-
-	while (!it.object && json_next(&it, NULL, &one)) {
-		struct tool_request *r = draft_request(d);
-		if (!r)
-			return;
-		PICK(one, { "id", &id }, { "function", &function });
-		PICK(function, { "name", &name }, { "arguments", &arguments });
-		r->id = read_text(d->call, id);
-		r->name = read_text(d->call, name);
-		r->arguments = tool_arguments(d->call, arguments);
-	}
-}
-
 static void add_images(struct draft *d, struct span images)
 {
 	struct json_iter it = json_iter(images);
@@ -89,7 +72,7 @@ static void read_message(struct call *c, struct span raw)
 		draft_reasoning(&d, thinking);
 		draft_text(&d, content);
 		add_images(&d, images);
-		add_calls(&d, calls);
+		draft_function_calls(&d, calls);
 	}
 	draft_finish(&d, m);
 }
@@ -203,7 +186,7 @@ static void read_answer(const struct exchange *ex, struct call *c)
 		draft_reasoning(&a.d, joined_raw(&a.thinking));
 		draft_text(&a.d, joined_raw(&a.text));
 		for (size_t i = 0; i < a.n_calls; i++)
-			add_calls(&a.d, a.calls[i]);
+			draft_function_calls(&a.d, a.calls[i]);
 		call_set_answer(c, &a.d, a.reason);
 	}
 	if (a.last.p)
